@@ -1,0 +1,115 @@
+/*
+ * Log lines by the `logging` section of the configuration, as Python's logging.config.dictConfig takes
+ * it: formatters, handlers, loggers, root.
+ *
+ * A line is one write() of the whole line to an O_APPEND descriptor, or one record in a batch to the
+ * log aggregator. A newline or control character in a message cannot forge a line: it is escaped
+ * (`\n`, `\x1b`), except that a message of several lines made by log_block() keeps them.
+ *
+ * Order of calls: log_create() when the configuration is there; until then, and when it fails,
+ * log_create_console(). log_*() from any thread of the process at any time; never from a signal handler.
+ * log_reopen() looks which files were rotated (it is also done before a write, at most once a second).
+ * log_destroy() ships what is waiting, within 2 s.
+ *
+ * Depends on core/data, core/system/sys, file, clock, config, door.
+ */
+#ifndef NOWCAST_CORE_SYSTEM_LOG_H
+#define NOWCAST_CORE_SYSTEM_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/data/error.h"
+#include "core/data/finding.h"
+#include "core/system/config.h"
+
+/* Numbers as in Python. (Not LOG_DEBUG and so on: syslog.h has those.) */
+enum log_level {
+	LEVEL_NOTSET = 0,
+	LEVEL_DEBUG = 10,
+	LEVEL_INFO = 20,
+	LEVEL_WARNING = 30,
+	LEVEL_ERROR = 40,
+	LEVEL_CRITICAL = 50,
+	LEVEL_OFF = 100,
+};
+
+const char *log_level_name(int level);		       /* `Level 15` is not among them: NULL */
+bool log_level_parse(const char *text, int *ret_level); /* a name or a number */
+
+struct log;
+
+enum log_mode {
+	LOG_MODE_NORMAL,     /* local, or the `publisher` form when the section has it */
+	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself */
+	LOG_MODE_DEBUG,	     /* console only, all levels (`--debug`) */
+};
+
+/*
+ * Set logging up for this process. `process_name` is the default logger (`manager`, `sleep`).
+ * NC_ERR_INVALID: the section cannot be used (`error` has FILE:LINE:COLUMN in its text); NC_ERR_SYSTEM:
+ * a log file cannot be opened.
+ */
+enum nc_err log_create(const struct config *config, const char *process_name, enum log_mode mode,
+	struct log **ret_log, struct error *error);
+
+/* Lines to stderr at INFO and above (DEBUG when `debug`), in the usual form. */
+enum nc_err log_create_console(const char *process_name, bool debug, struct log **ret_log,
+	struct error *error);
+
+void log_destroy(struct log *log); /* accepts NULL */
+
+/* Check the section without opening anything (`nowcast check`). */
+void log_check(const struct config *config, struct findings *findings);
+
+/*
+ * One line of the process's own logger. Never fails for the caller: what cannot be written is counted,
+ * and the count is logged when writing works again.
+ */
+void log_line(struct log *log, int level, const char *format, ...) NC_PRINTF(3, 4);
+#define log_debug(log, ...)    log_line(log, LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(log, ...)     log_line(log, LEVEL_INFO, __VA_ARGS__)
+#define log_warning(log, ...)  log_line(log, LEVEL_WARNING, __VA_ARGS__)
+#define log_error(log, ...)    log_line(log, LEVEL_ERROR, __VA_ARGS__)
+#define log_critical(log, ...) log_line(log, LEVEL_CRITICAL, __VA_ARGS__)
+
+/*
+ * A record of any logger and time: of a worker that speaks through its runner, or of another process
+ * through the aggregator. `real_ns` 0: now. `process_id` 0: this one.
+ */
+struct log_record {
+	const char *logger;
+	int level;
+	int64_t real_ns;
+	int64_t process_id;
+	const char *host;     /* NULL: this one */
+	const char *message;
+	bool keep_newlines;   /* a block for people (the checklist) */
+};
+void log_record(struct log *log, const struct log_record *record);
+
+/* Would a line of this logger and level go anywhere? */
+bool log_is_enabled(const struct log *log, const char *logger, int level);
+
+/* Has this logger handlers of its own (`checklist`)? */
+bool log_has_handlers(const struct log *log, const char *logger);
+
+/* Open the files again that were renamed or removed. */
+void log_reopen(struct log *log);
+
+/* Ship what waits for the aggregator; blocks at most `timeout_ms`. true: nothing is waiting. */
+bool log_flush(struct log *log, int64_t timeout_ms);
+
+/*
+ * The file handlers of the section that rotation concerns, with what it needs to know of them. Used by
+ * rotate_logs; `index` from 0; false beyond the last. The texts are the log's.
+ */
+struct log_file_info {
+	const char *handler;
+	const char *path;
+	bool rotating;	     /* logging.handlers.RotatingFileHandler */
+	int64_t backup_count;
+};
+bool log_file_at(const struct log *log, size_t index, struct log_file_info *ret_info);
+
+#endif

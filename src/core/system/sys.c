@@ -1,0 +1,89 @@
+#include "core/system/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int sys_open(const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	do {
+		fd = open(path, flags | O_CLOEXEC, mode);
+	} while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+int sys_close(int fd)
+{
+	/* Linux frees the descriptor even when it says EINTR: never called again. */
+	return close(fd);
+}
+
+ssize_t sys_read(int fd, void *bytes, size_t size)
+{
+	ssize_t count;
+
+	do {
+		count = read(fd, bytes, size);
+	} while (count < 0 && errno == EINTR);
+	return count;
+}
+
+ssize_t sys_write(int fd, const void *bytes, size_t len)
+{
+	ssize_t count;
+
+	do {
+		count = write(fd, bytes, len);
+	} while (count < 0 && errno == EINTR);
+	return count;
+}
+
+int sys_fsync(int fd)
+{
+	int result;
+
+	do {
+		result = fsync(fd);
+	} while (result < 0 && errno == EINTR);
+	return result;
+}
+
+int sys_rename(const char *from, const char *to)
+{
+	return rename(from, to);
+}
+
+int sys_unlink(const char *path)
+{
+	return unlink(path);
+}
+
+int sys_mkdir(const char *path, mode_t mode)
+{
+	return mkdir(path, mode);
+}
+
+int sys_kill(pid_t pid, int signo)
+{
+	return kill(pid, signo);
+}
+
+int sys_write_all(int fd, const void *bytes, size_t len)
+{
+	const char *next = bytes;
+
+	while (len > 0) {
+		ssize_t count = sys_write(fd, next, len);
+
+		if (count < 0)
+			return -1;
+		next += count;
+		len -= (size_t)count;
+	}
+	return 0;
+}

@@ -1,0 +1,56 @@
+/*
+ * What every daemon does at its start and at its end: parse the command line, block the signals, read the
+ * configuration, prepare the state directory, set up logging and the loop, say that it is ready.
+ *
+ *	if (!daemon_start(&d, self, argc, argv, LOG_MODE_NORMAL))
+ *		return d.status;
+ *	... its own doors, timers ...
+ *	daemon_ready(&d);
+ *	daemon_run(&d);
+ *	... close its own ...
+ *	return daemon_finish(&d);
+ *
+ * TERM and INT stop the loop (exit status 0); HUP calls `reload` with the new configuration, which is
+ * read and checked before: a bad one is reported and changes nothing.
+ *
+ * Readiness: NOWCAST_READY_FD in the environment is a descriptor on which `ready\n` is written once and
+ * `alive\n` every 20 s (the supervisor's watch, promises.md R10). Under systemd: sd_notify (part C).
+ */
+#ifndef NOWCAST_DAEMONS_DAEMON_H
+#define NOWCAST_DAEMONS_DAEMON_H
+
+#include <stdbool.h>
+
+#include "core/system/applet.h"
+#include "core/system/config.h"
+#include "core/system/log.h"
+#include "core/system/loop.h"
+
+struct daemon {
+	const char *name;
+	struct cli_args *args;
+	struct config *config;
+	struct log *log;
+	struct loop *loop;
+	int status;		/* exit status so far */
+	enum log_mode log_mode;
+	int ready_fd;		/* or -1 */
+	struct loop_timer *alive_timer;
+	/*
+	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
+	 * one is destroyed after the call), or log why not and return false.
+	 */
+	bool (*reload)(void *argument, struct config *config);
+	void *reload_argument;
+};
+
+/* false: end with d->status; what was wrong has been said. */
+bool daemon_start(struct daemon *d, const struct applet *self, int argc, char **argv,
+	enum log_mode log_mode);
+void daemon_ready(struct daemon *d);
+/* Until TERM, INT or loop_stop(). */
+void daemon_run(struct daemon *d);
+/* Frees all and returns the exit status. */
+int daemon_finish(struct daemon *d);
+
+#endif
