@@ -32,9 +32,9 @@ struct daemon {
 	struct config *config;
 	struct log *log;
 	struct loop *loop;
-	int status;		/* exit status so far */
+	int status; /* exit status so far */
 	enum log_mode log_mode;
-	int ready_fd;		/* or -1 */
+	int ready_fd; /* or -1 */
 	struct loop_timer *alive_timer;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
@@ -45,8 +45,8 @@ struct daemon {
 };
 
 /* false: end with d->status; what was wrong has been said. */
-bool daemon_start(struct daemon *d, const struct applet *self, int argc, char **argv,
-	enum log_mode log_mode);
+bool daemon_start(
+	struct daemon *d, const struct applet *self, int argc, char **argv, enum log_mode log_mode);
 void daemon_ready(struct daemon *d);
 /* Until TERM, INT or loop_stop(). */
 void daemon_run(struct daemon *d);

@@ -9,7 +9,8 @@
 #include "core/data/error.h"
 #include "core/data/suggest.h"
 
-static const char *const names[] = { "manager", NULL, "message_broker", "rotate_logs", "sleep", "on" };
+static const char *const names[] = { "manager", NULL, "message_broker", "rotate_logs", "sleep",
+	"on" };
 
 static const char *nearest(const char *typed)
 {

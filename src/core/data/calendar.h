@@ -25,7 +25,10 @@ struct timestamp {
 	int zone_offset_s; /* east of Greenwich */
 };
 
-enum { DATE_TEXT_SIZE = 16, TIMESTAMP_TEXT_SIZE = 48 };
+enum {
+	DATE_TEXT_SIZE = 16,
+	TIMESTAMP_TEXT_SIZE = 48
+};
 
 bool date_is_valid(struct date date);
 bool date_is_last_of_month(struct date date);

@@ -14,24 +14,24 @@
 #include "core/data/error.h"
 
 enum severity {
-	SEVERITY_ERROR,	  /* the file cannot be used */
+	SEVERITY_ERROR,   /* the file cannot be used */
 	SEVERITY_WARNING, /* it can, but this is most likely not meant */
-	SEVERITY_NOTE,	  /* worth knowing */
+	SEVERITY_NOTE,    /* worth knowing */
 	SEVERITY_COUNT
 };
 
 struct finding {
 	enum severity severity;
-	const char *name;	/* a constant: `unknown-key`, `bad-value`, ... */
-	char *file;		/* as people name it */
-	unsigned line, column;	/* 0: the whole file */
-	char *text;		/* what is wrong and what would be right */
+	const char *name;      /* a constant: `unknown-key`, `bad-value`, ... */
+	char *file;            /* as people name it */
+	unsigned line, column; /* 0: the whole file */
+	char *text;            /* what is wrong and what would be right */
 };
 
 struct findings {
 	struct finding *items;
 	size_t count, capacity;
-	bool failed;		/* out of memory: at least one is missing */
+	bool failed; /* out of memory: at least one is missing */
 };
 
 void findings_init(struct findings *findings);

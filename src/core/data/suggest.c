@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LONGEST = 64 };
+enum {
+	LONGEST = 64
+};
 
 static unsigned smaller(unsigned a, unsigned b)
 {
@@ -47,7 +49,8 @@ const char *suggest(const char *typed, const char *const *candidates, size_t cou
 
 		if (len == 0 || len > LONGEST)
 			continue;
-		d = strcasecmp(typed, candidate) == 0 ? 0 : distance(typed, typed_len, candidate, len);
+		d = strcasecmp(typed, candidate) == 0 ? 0
+						      : distance(typed, typed_len, candidate, len);
 		/* A third of the letters, and one at least: `slep`, `rotate_log`. */
 		if (d > len / 3 + (len < 3))
 			continue;

@@ -33,7 +33,7 @@ enum value_kind {
 	VALUE_TEXT,
 	VALUE_DATE,
 	VALUE_TIMESTAMP,
-	VALUE_SET,  /* its elements in the order of the text, each once */
+	VALUE_SET, /* its elements in the order of the text, each once */
 	VALUE_LIST,
 	VALUE_MAP,
 	VALUE_KIND_COUNT
@@ -48,8 +48,8 @@ struct value *value_null(void);
 struct value *value_bool(bool boolean);
 struct value *value_int(int64_t integer);
 struct value *value_float(double number);
-struct value *value_text(const char *text);			/* NUL-terminated UTF-8 */
-struct value *value_text_n(const char *text, size_t len);	/* no NUL in it */
+struct value *value_text(const char *text);               /* NUL-terminated UTF-8 */
+struct value *value_text_n(const char *text, size_t len); /* no NUL in it */
 struct value *value_text_printf(const char *format, ...) NC_PRINTF(1, 2);
 struct value *value_date(struct date date);
 struct value *value_timestamp(const struct timestamp *timestamp);
@@ -57,8 +57,8 @@ struct value *value_list(void);
 struct value *value_set(void);
 struct value *value_map(void);
 
-void value_destroy(struct value *value);		 /* accepts NULL */
-struct value *value_copy(const struct value *value);	 /* places and written forms too */
+void value_destroy(struct value *value);             /* accepts NULL */
+struct value *value_copy(const struct value *value); /* places and written forms too */
 
 /* Same kind and content. Mappings and sets: whatever their order. Places and written forms do not count. */
 bool value_equal(const struct value *a, const struct value *b);
@@ -70,7 +70,7 @@ bool value_is(const struct value *value, enum value_kind kind);
 /* Content of a scalar. `otherwise` when the value is NULL or of another kind. */
 bool value_as_bool(const struct value *value, bool otherwise);
 int64_t value_as_int(const struct value *value, int64_t otherwise);
-double value_as_float(const struct value *value, double otherwise);	/* an integer counts */
+double value_as_float(const struct value *value, double otherwise); /* an integer counts */
 const char *value_as_text(const struct value *value, const char *otherwise);
 bool value_as_date(const struct value *value, struct date *ret_date);
 bool value_as_timestamp(const struct value *value, struct timestamp *ret_timestamp);
@@ -112,8 +112,8 @@ unsigned value_line(const struct value *value);
 unsigned value_column(const struct value *value);
 bool value_is_quoted(const struct value *value);
 /* For readers of texts: set the place and the written form (may be NULL; copied). */
-enum nc_err value_set_origin(struct value *value, unsigned line, unsigned column, bool quoted,
-	const char *written);
+enum nc_err value_set_origin(
+	struct value *value, unsigned line, unsigned column, bool quoted, const char *written);
 
 /* The whole of `text` as a decimal integer. false: it is none, or too large. */
 bool text_to_int64(const char *text, int64_t *ret_integer);

@@ -16,7 +16,7 @@
 struct yaml_limits {
 	size_t bytes;
 	unsigned depth; /* a scalar at the top has depth 1 */
-	size_t nodes;	/* aliases count as what they stand for */
+	size_t nodes;   /* aliases count as what they stand for */
 };
 
 extern const struct yaml_limits yaml_message_limits; /* 1 MiB, 32, 20,000 */
@@ -32,8 +32,8 @@ enum yaml_read_flags {
  * refused, invalid UTF-8, a NUL), NC_ERR_INVALID (a key twice: both places are named; an impossible
  * date), NC_ERR_LIMIT, NC_ERR_NOMEM, with line and column.
  */
-enum nc_err yaml_read(const char *text, size_t len, unsigned flags, const struct yaml_limits *limits,
-	struct value **ret_value, struct error *error);
+enum nc_err yaml_read(const char *text, size_t len, unsigned flags,
+	const struct yaml_limits *limits, struct value **ret_value, struct error *error);
 
 enum yaml_write_flags {
 	YAML_WRITE_FLOW = 1 << 0, /* on one line */

@@ -80,7 +80,8 @@ enum nc_err brain_handle(struct brain *brain, const char *bytes, size_t len, int
  * A launch was started, or could not be: `pid` < 0, and `reason` says why; the rules then see `crash`.
  */
 enum nc_err brain_launch_started(struct brain *brain, const char *launch_id, int64_t pid,
-	const char *reason, int64_t real_ns, struct transaction *ret_transaction, struct error *error);
+	const char *reason, int64_t real_ns, struct transaction *ret_transaction,
+	struct error *error);
 
 /* The runner of a launch has ended. When the launch has not reported, the rules see `crash`. */
 enum nc_err brain_runner_ended(struct brain *brain, const char *launch_id, const char *reason,

@@ -36,20 +36,20 @@ void rules_destroy(struct rules *rules); /* accepts NULL */
 /* What a message is judged by. All of it stays the caller's. */
 struct rules_input {
 	const char *worker, *type;
-	const struct value *payload;	/* NULL: null */
-	const struct value *config;	/* the whole tree */
-	const struct value *checklist;	/* after the payload was merged */
-	const struct value *launch;	/* {worker, arguments, host, date, attempt, reason}, or NULL */
+	const struct value *payload;   /* NULL: null */
+	const struct value *config;    /* the whole tree */
+	const struct value *checklist; /* after the payload was merged */
+	const struct value *launch; /* {worker, arguments, host, date, attempt, reason}, or NULL */
 	struct date today;
 };
 
 /* One launch that the rules ask for. */
 struct rules_launch {
 	char *worker;
-	char **arguments;	/* ends with NULL */
+	char **arguments; /* ends with NULL */
 	size_t arguments_count;
-	char *host;		/* `localhost` */
-	unsigned line, column;	/* of the rule */
+	char *host;            /* `localhost` */
+	unsigned line, column; /* of the rule */
 };
 
 struct rules_decision {

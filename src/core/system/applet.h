@@ -13,8 +13,8 @@
 #include "core/system/cli.h"
 
 enum applet_kind {
-	APPLET_DAEMON,	/* man section 8 */
-	APPLET_WORKER,	/* man section 1 */
+	APPLET_DAEMON,  /* man section 8 */
+	APPLET_WORKER,  /* man section 1 */
 	APPLET_COMMAND, /* man section 1 */
 	APPLET_KIND_COUNT
 };
@@ -24,9 +24,9 @@ struct worker_description;
 struct applet {
 	const char *name;
 	enum applet_kind kind;
-	const char *summary;			/* a phrase without a capital and full stop, for --list */
-	const char *description;		/* paragraphs, for the help */
-	const struct cli_option *options;	/* its own; those of its kind join them */
+	const char *summary;              /* a phrase without a capital and full stop, for --list */
+	const char *description;          /* paragraphs, for the help */
+	const struct cli_option *options; /* its own; those of its kind join them */
 	/* Returns the exit status. argv[0] is the applet's name. Of a worker: worker_main. */
 	int (*run)(const struct applet *self, int argc, char **argv);
 	const struct worker_description *worker; /* of a worker */

@@ -24,10 +24,10 @@
 
 enum cli_kind {
 	CLI_KIND_END,
-	CLI_KIND_FLAG,	/* no value */
-	CLI_KIND_INT,	/* a whole number, between `least` and `most` when most > least */
+	CLI_KIND_FLAG, /* no value */
+	CLI_KIND_INT,  /* a whole number, between `least` and `most` when most > least */
 	CLI_KIND_TEXT,
-	CLI_KIND_DATE,	/* YYYY-MM-DD */
+	CLI_KIND_DATE, /* YYYY-MM-DD */
 };
 
 /* Of CLI_KIND_DATE: what it is when it is not given. The help says the date. */
@@ -41,34 +41,37 @@ enum cli_date_default {
 struct cli_option {
 	/* `--sleep-time`; without dashes, a positional: `config_file`. */
 	const char *name;
-	const char *short_name;		/* `-f`, or NULL */
+	const char *short_name; /* `-f`, or NULL */
 	enum cli_kind kind;
-	const char *help;		/* one sentence or more; wrapped when shown */
-	const char *metavar;		/* NULL: from the name, as argparse does; or the choices */
-	const char *const *choices;	/* of CLI_KIND_TEXT: ends with NULL; or NULL: any */
+	const char *help;           /* one sentence or more; wrapped when shown */
+	const char *metavar;        /* NULL: from the name, as argparse does; or the choices */
+	const char *const *choices; /* of CLI_KIND_TEXT: ends with NULL; or NULL: any */
 	int64_t default_int;
-	const char *default_text;	/* NULL: none */
+	const char *default_text; /* NULL: none */
 	enum cli_date_default default_date;
 	int64_t least, most;
-	bool optional;			/* of a positional: may be absent */
-	bool repeated;			/* may come often; of a positional: takes all that are left */
+	bool optional; /* of a positional: may be absent */
+	bool repeated; /* may come often; of a positional: takes all that are left */
 };
 
-#define CLI_END { .name = NULL, .kind = CLI_KIND_END }
+#define CLI_END                                                                                    \
+	{                                                                                          \
+		.name = NULL, .kind = CLI_KIND_END                                                 \
+	}
 
 struct cli_spec {
-	const char *command;			/* `nowcast rotate_logs` */
-	const char *description;		/* paragraphs, separated by empty lines */
-	const struct cli_option *const *tables;	/* ends with NULL; taken together, in this order */
-	const char *epilog;			/* or NULL */
+	const char *command;                    /* `nowcast rotate_logs` */
+	const char *description;                /* paragraphs, separated by empty lines */
+	const struct cli_option *const *tables; /* ends with NULL; taken together, in this order */
+	const char *epilog;                     /* or NULL */
 };
 
 struct cli_args;
 
 enum cli_result {
 	CLI_PARSED,
-	CLI_SHOW_HELP,	/* -h was among the arguments; no args are returned */
-	CLI_WRONG,	/* `error` says what; EXIT_USAGE */
+	CLI_SHOW_HELP, /* -h was among the arguments; no args are returned */
+	CLI_WRONG,     /* `error` says what; EXIT_USAGE */
 	CLI_NOMEM,
 };
 
@@ -85,7 +88,8 @@ void cli_args_destroy(struct cli_args *args); /* accepts NULL */
  * answer as if it were not given.
  */
 bool cli_flag(const struct cli_args *args, const char *name);
-bool cli_given(const struct cli_args *args, const char *name); /* on the command line, not by default */
+bool cli_given(
+	const struct cli_args *args, const char *name); /* on the command line, not by default */
 int64_t cli_int(const struct cli_args *args, const char *name);
 const char *cli_text(const struct cli_args *args, const char *name); /* NULL: absent, no default */
 bool cli_date(const struct cli_args *args, const char *name, struct date *ret_date);
@@ -98,7 +102,7 @@ void cli_usage(const struct cli_spec *spec, unsigned width, struct buffer *out);
 
 /* Append text wrapped to `width` columns, each line behind `indent` blanks; the first one, when
  * `column` > 0, goes on at that column. */
-void cli_wrap(const char *text, unsigned indent, unsigned column, unsigned width,
-	struct buffer *out);
+void cli_wrap(
+	const char *text, unsigned indent, unsigned column, unsigned width, struct buffer *out);
 
 #endif

@@ -34,12 +34,20 @@ struct config_worker {
 	int node; /* line in the file */
 };
 
-enum config_if_running { IF_RUNNING_ALLOW, IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_REPLACE };
-enum config_if_lost { IF_LOST_REPORT, IF_LOST_LAUNCH_AGAIN };
+enum config_if_running {
+	IF_RUNNING_ALLOW,
+	IF_RUNNING_REFUSE,
+	IF_RUNNING_WAIT,
+	IF_RUNNING_REPLACE
+};
+enum config_if_lost {
+	IF_LOST_REPORT,
+	IF_LOST_LAUNCH_AGAIN
+};
 
 /* An entry of `workers:`: how a worker is run. Part C acts on retry, if_running and if_lost. */
 struct config_program {
-	char *name;	/* `default`: for all others */
+	char *name;     /* `default`: for all others */
 	char **command; /* absent (count 0): built into this binary */
 	unsigned command_count;
 	char *success; /* template of its type; NULL: `success` */
@@ -52,7 +60,7 @@ struct config_program {
 	char **retry_after;
 	unsigned retry_after_count;
 	int if_running; /* enum config_if_running */
-	int if_lost;	/* enum config_if_lost */
+	int if_lost;    /* enum config_if_lost */
 	int node;
 };
 
@@ -68,11 +76,11 @@ struct config_schedule {
 };
 
 struct config {
-	char *file;	       /* as it was given */
-	char *directory;       /* of the file, absolute: where workers run and relative names start */
-	char *text;	       /* the file as it was read: for launches (a copy that no editor changes) */
+	char *file;      /* as it was given */
+	char *directory; /* of the file, absolute: where workers run and relative names start */
+	char *text;      /* the file as it was read: for launches (a copy that no editor changes) */
 	size_t text_len;
-	struct value *tree;    /* all of it, environment replaced */
+	struct value *tree; /* all of it, environment replaced */
 
 	char *checklist_file;  /* absolute */
 	char *state_directory; /* absolute */
@@ -81,7 +89,7 @@ struct config {
 	char *rules_name;      /* `next workers module` as written */
 
 	char *messaging_host;
-	int64_t manager_port;  /* 0: none */
+	int64_t manager_port; /* 0: none */
 	int64_t workers_port;
 	bool tcp_allowed;
 
@@ -127,8 +135,8 @@ const char *config_manager_words(const struct config *config, const char *type);
 const struct config_program *config_find_program(const struct config *config, const char *worker);
 
 /* `state_directory`/`name`; NC_ERR_LIMIT when it would not fit into a socket address. */
-enum nc_err config_state_path(const struct config *config, const char *name, struct buffer *out,
-	struct error *error);
+enum nc_err config_state_path(
+	const struct config *config, const char *name, struct buffer *out, struct error *error);
 
 /*
  * Make the state directory when it is absent (0700, or 0750 with `state group`), and refuse one that
@@ -145,11 +153,11 @@ enum nc_err config_type_from_template(const char *template, const char *worker,
 	char *const *arguments, size_t count, struct buffer *out, struct error *error);
 
 /* Names inside the state directory. */
-#define STATE_BROKER_DOOR   "broker.sock"   /* runners and the scheduler speak to the broker here */
-#define STATE_BROKER_NET    "manager.ipc"   /* nng: the broker listens, the manager dials */
-#define STATE_LOG_DOOR	    "log.sock"	    /* log lines to the aggregator */
-#define STATE_MANAGER_DOOR  "manager.sock"  /* operators' questions (part C) */
+#define STATE_BROKER_DOOR     "broker.sock" /* runners and the scheduler speak to the broker here */
+#define STATE_BROKER_NET      "manager.ipc" /* nng: the broker listens, the manager dials */
+#define STATE_LOG_DOOR        "log.sock"    /* log lines to the aggregator */
+#define STATE_MANAGER_DOOR    "manager.sock" /* operators' questions (part C) */
 #define STATE_SUPERVISOR_DOOR "supervisor.sock"
-#define STATE_LAUNCHES	    "launches"	    /* one directory a launch: its output */
+#define STATE_LAUNCHES        "launches" /* one directory a launch: its output */
 
 #endif

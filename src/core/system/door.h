@@ -78,9 +78,10 @@ struct door_client;
 typedef void door_answer_function(void *argument, enum nc_err err, const char *bytes, size_t len);
 
 /* Connects when it is first asked. `path` is copied. */
-enum nc_err door_client_create(struct loop *loop, const char *path, struct door_client **ret_client,
-	struct error *error);
-void door_client_destroy(struct door_client *client); /* accepts NULL; open questions are not answered */
+enum nc_err door_client_create(
+	struct loop *loop, const char *path, struct door_client **ret_client, struct error *error);
+void door_client_destroy(
+	struct door_client *client); /* accepts NULL; open questions are not answered */
 
 /* One question at a time: NC_ERR_INVALID when one is open. NC_ERR_LIMIT: above DOOR_FRAME_MOST. */
 enum nc_err door_ask(struct door_client *client, const void *bytes, size_t len, int64_t timeout_ms,

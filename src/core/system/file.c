@@ -10,8 +10,8 @@
 
 #include "core/system/sys.h"
 
-static enum nc_err read_all(int fd, const char *path, size_t limit, struct buffer *out,
-	struct error *error)
+static enum nc_err read_all(
+	int fd, const char *path, size_t limit, struct buffer *out, struct error *error)
 {
 	size_t before = out->len;
 
@@ -26,7 +26,8 @@ static enum nc_err read_all(int fd, const char *path, size_t limit, struct buffe
 		out->len += (size_t)count;
 		out->data[out->len] = '\0';
 		if (out->len - before > limit)
-			return error_set(error, NC_ERR_LIMIT, "%s is larger than %zu bytes", path, limit);
+			return error_set(
+				error, NC_ERR_LIMIT, "%s is larger than %zu bytes", path, limit);
 		if (count == 0)
 			return NC_OK;
 	}
@@ -76,8 +77,8 @@ static enum nc_err sync_directory(const char *path, struct error *error)
 	return err;
 }
 
-static enum nc_err write_new(const char *path, const void *bytes, size_t len, mode_t mode,
-	struct error *error)
+static enum nc_err write_new(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
 {
 	enum nc_err err = NC_OK;
 	int fd;
@@ -97,8 +98,8 @@ static enum nc_err write_new(const char *path, const void *bytes, size_t len, mo
 	return err;
 }
 
-enum nc_err file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
-	struct error *error)
+enum nc_err file_replace(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
 {
 	struct buffer temporary;
 	enum nc_err err;

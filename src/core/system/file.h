@@ -22,8 +22,8 @@ enum nc_err file_read(const char *path, size_t limit, struct buffer *out, struct
  * directory (promises.md, R12). On failure the old one stands and no temporary file is left. A link at
  * `path` is replaced, not followed. `mode` holds whatever the umask is.
  */
-enum nc_err file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
-	struct error *error);
+enum nc_err file_replace(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
 
 /* The directory part of `path` ("." when it has none), to be freed; NULL: out of memory. */
 char *path_directory(const char *path);

@@ -10,7 +10,10 @@
 
 #include "core/data/error.h"
 
-enum { ID_TEXT_SIZE = 37, TOKEN_TEXT_SIZE = 33 };
+enum {
+	ID_TEXT_SIZE = 37,
+	TOKEN_TEXT_SIZE = 33
+};
 
 /* NC_ERR_SYSTEM: the kernel gives no random bytes; `text` is untouched. */
 enum nc_err id_make(char text[ID_TEXT_SIZE], struct error *error);

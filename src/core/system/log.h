@@ -34,7 +34,7 @@ enum log_level {
 	LEVEL_OFF = 100,
 };
 
-const char *log_level_name(int level);		       /* `Level 15` is not among them: NULL */
+const char *log_level_name(int level);                  /* `Level 15` is not among them: NULL */
 bool log_level_parse(const char *text, int *ret_level); /* a name or a number */
 
 struct log;
@@ -42,7 +42,7 @@ struct log;
 enum log_mode {
 	LOG_MODE_NORMAL,     /* local, or the `publisher` form when the section has it */
 	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself */
-	LOG_MODE_DEBUG,	     /* console only, all levels (`--debug`) */
+	LOG_MODE_DEBUG,      /* console only, all levels (`--debug`) */
 };
 
 /*
@@ -54,8 +54,8 @@ enum nc_err log_create(const struct config *config, const char *process_name, en
 	struct log **ret_log, struct error *error);
 
 /* Lines to stderr at INFO and above (DEBUG when `debug`), in the usual form. */
-enum nc_err log_create_console(const char *process_name, bool debug, struct log **ret_log,
-	struct error *error);
+enum nc_err log_create_console(
+	const char *process_name, bool debug, struct log **ret_log, struct error *error);
 
 void log_destroy(struct log *log); /* accepts NULL */
 
@@ -82,9 +82,9 @@ struct log_record {
 	int level;
 	int64_t real_ns;
 	int64_t process_id;
-	const char *host;     /* NULL: this one */
+	const char *host; /* NULL: this one */
 	const char *message;
-	bool keep_newlines;   /* a block for people (the checklist) */
+	bool keep_newlines; /* a block for people (the checklist) */
 };
 void log_record(struct log *log, const struct log_record *record);
 
@@ -107,7 +107,7 @@ bool log_flush(struct log *log, int64_t timeout_ms);
 struct log_file_info {
 	const char *handler;
 	const char *path;
-	bool rotating;	     /* logging.handlers.RotatingFileHandler */
+	bool rotating; /* logging.handlers.RotatingFileHandler */
 	int64_t backup_count;
 };
 bool log_file_at(const struct log *log, size_t index, struct log_file_info *ret_info);

@@ -31,7 +31,11 @@ void loop_destroy(struct loop *loop); /* accepts NULL; everything registered goe
 int loop_run(struct loop *loop, struct error *error);
 void loop_stop(struct loop *loop, int status);
 
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+enum {
+	LOOP_READ = 1,
+	LOOP_WRITE = 2,
+	LOOP_HANGUP = 4
+};
 typedef void loop_fd_function(void *argument, unsigned events);
 /* The descriptor stays the caller's and must be unwatched before it is closed. */
 enum nc_err loop_watch(struct loop *loop, int fd, unsigned events, loop_fd_function *function,

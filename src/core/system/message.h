@@ -18,9 +18,9 @@
 
 struct message {
 	char *source;
-	char *type;  /* or */
+	char *type; /* or */
 	char *event;
-	struct value *payload; /* never NULL after message_read(): VALUE_NULL */
+	struct value *payload;     /* never NULL after message_read(): VALUE_NULL */
 	char *id, *launch, *token; /* or NULL */
 	struct value *report;      /* or NULL */
 };
@@ -33,24 +33,24 @@ void message_finish(struct message *message); /* accepts a zeroed struct */
  * mapping, a key missing, a wrong kind of value (`error` says which). Unknown keys are left out: a newer
  * sender may have more. On failure `message` is as after message_init().
  */
-enum nc_err message_read(const char *text, size_t len, struct message *message,
-	struct error *error);
+enum nc_err message_read(
+	const char *text, size_t len, struct message *message, struct error *error);
 
 /* Append it as YAML. Failure: out->failed. */
 void message_write(const struct message *message, struct buffer *out);
 
 /* Shorthand: a message of the manager's, or any other without id; texts and payload are copied. */
-enum nc_err message_make(struct message *message, const char *source, const char *type,
-	const struct value *payload);
+enum nc_err message_make(
+	struct message *message, const char *source, const char *type, const struct value *payload);
 
 /* The manager's types. */
-#define REPLY_ACK		  "ack"
-#define REPLY_CHECKLIST_CLEARED	  "checklist cleared"
+#define REPLY_ACK                 "ack"
+#define REPLY_CHECKLIST_CLEARED   "checklist cleared"
 #define REPLY_UNREGISTERED_WORKER "unregistered worker"
-#define REPLY_UNREGISTERED_TYPE	  "unregistered message type"
-#define REPLY_STALE		  "stale"
-#define REPLY_BAD_MESSAGE	  "bad message"
-#define REPLY_RETRY_LATER	  "retry later"
-#define REPLY_NO_SUCH_KEY	  "no such checklist key"
+#define REPLY_UNREGISTERED_TYPE   "unregistered message type"
+#define REPLY_STALE               "stale"
+#define REPLY_BAD_MESSAGE         "bad message"
+#define REPLY_RETRY_LATER         "retry later"
+#define REPLY_NO_SUCH_KEY         "no such checklist key"
 
 #endif

@@ -25,7 +25,9 @@ enum net_side {
 	NET_DIAL,   /* connects in the background, again and again */
 };
 
-enum { NET_MESSAGE_MOST = 4 << 20 }; /* the connection is closed above it */
+enum {
+	NET_MESSAGE_MOST = 4 << 20
+}; /* the connection is closed above it */
 
 /* --- who answers --- */
 
@@ -33,8 +35,8 @@ struct net_replier;
 struct net_request;
 
 /* A request is there; `bytes` are valid during the call only. Answer with net_answer(), now or later. */
-typedef void net_request_function(void *argument, struct net_request *request, const char *bytes,
-	size_t len);
+typedef void net_request_function(
+	void *argument, struct net_request *request, const char *bytes, size_t len);
 
 /* `contexts`: how many requests may be open at once; more wait in the library. */
 enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side side,

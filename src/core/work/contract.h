@@ -9,13 +9,15 @@
 
 #include "core/data/value.h"
 
-enum { CONTRACT_FD = 3 };
+enum {
+	CONTRACT_FD = 3
+};
 
 enum contract_kind {
-	CONTRACT_NEED,	   /* key: in `text` */
-	CONTRACT_TELL,	   /* type: in `text`; payload */
-	CONTRACT_TYPE,	   /* the final message: type in `text`; payload */
-	CONTRACT_LOG,	   /* level name or number in `text`; message in `message` */
+	CONTRACT_NEED,     /* key: in `text` */
+	CONTRACT_TELL,     /* type: in `text`; payload */
+	CONTRACT_TYPE,     /* the final message: type in `text`; payload */
+	CONTRACT_LOG,      /* level name or number in `text`; message in `message` */
 	CONTRACT_PROGRESS, /* number */
 };
 
@@ -31,11 +33,17 @@ struct contract_line {
 void contract_line_finish(struct contract_line *line); /* accepts a zeroed struct */
 
 /* NC_ERR_SYNTAX, NC_ERR_INVALID, NC_ERR_LIMIT, NC_ERR_NOMEM: `error` says what is wrong with it. */
-enum nc_err contract_read(const char *text, size_t len, struct contract_line *line,
-	struct error *error);
+enum nc_err contract_read(
+	const char *text, size_t len, struct contract_line *line, struct error *error);
 
 /* How a worker ended, by its wait status (design.md, the table). */
-enum contract_end { CONTRACT_SUCCESS, CONTRACT_SKIPPED, CONTRACT_TRY_AGAIN, CONTRACT_FAILURE, CONTRACT_CRASH };
+enum contract_end {
+	CONTRACT_SUCCESS,
+	CONTRACT_SKIPPED,
+	CONTRACT_TRY_AGAIN,
+	CONTRACT_FAILURE,
+	CONTRACT_CRASH
+};
 enum contract_end contract_end(int wait_status);
 
 /* `exit status 3`, `killed by signal 11 (SIGSEGV), core dumped`: appended. */

@@ -19,7 +19,9 @@
 #include "core/system/config.h"
 #include "core/system/id.h"
 
-enum { LAUNCH_FD = 3 };
+enum {
+	LAUNCH_FD = 3
+};
 
 struct launch {
 	char id[ID_TEXT_SIZE];
@@ -27,8 +29,8 @@ struct launch {
 	char *worker;
 	char **arguments; /* ends with NULL */
 	size_t arguments_count;
-	char *why;	  /* or NULL */
-	int64_t attempt;  /* from 1 */
+	char *why;       /* or NULL */
+	int64_t attempt; /* from 1 */
 	bool by_hand;
 };
 

@@ -23,7 +23,7 @@ enum worker_result {
 	WORKER_SUCCESS,
 	WORKER_FAILURE,
 	WORKER_TRY_AGAIN, /* exit status 75: by the retry rule, then as a failure */
-	WORKER_SKIPPED,	  /* exit status 77 */
+	WORKER_SKIPPED,   /* exit status 77 */
 };
 
 struct worker_description {
@@ -61,8 +61,8 @@ enum nc_err worker_tell(struct worker *worker, const char *type, const struct va
 	const char **ret_type, struct value **ret_payload, struct error *error);
 
 /* Ask for a part of the checklist; *ret_value is the caller's. NC_ERR_NOT_FOUND: no such key. */
-enum nc_err worker_need(struct worker *worker, const char *key, struct value **ret_value,
-	struct error *error);
+enum nc_err worker_need(
+	struct worker *worker, const char *key, struct value **ret_value, struct error *error);
 
 /* 0 to 1: shown by `nowcast status`. */
 void worker_progress(struct worker *worker, double fraction);
