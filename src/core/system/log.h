@@ -4,12 +4,20 @@
  *
  * A line is one write() of the whole line to an O_APPEND descriptor, or one record in a batch to the
  * log aggregator. A newline or control character in a message cannot forge a line: it is escaped
- * (`\n`, `\x1b`), except that a message of several lines made by log_block() keeps them.
+ * (`\n`, `\x1b`), except that a record with `keep_newlines` keeps its lines.
  *
  * Order of calls: log_create() when the configuration is there; until then, and when it fails,
  * log_create_console(). log_*() from any thread of the process at any time; never from a signal handler.
- * log_reopen() looks which files were rotated (it is also done before a write, at most once a second).
- * log_destroy() ships what is waiting, within 2 s.
+ * log_reopen() looks which files were rotated (it is also done before a write). log_destroy() ships what
+ * is waiting, within 2 s.
+ *
+ * `log` may be NULL wherever a line is made: nothing is logged then.
+ *
+ * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued and shipped
+ * with the next call that finds one of WARNING or above, 100 lines, 64 kB, or a line older than 200 ms.
+ * A daemon therefore calls log_flush() from a timer. While the aggregator is away nobody waits for it.
+ *
+ * After a fork both processes may log.
  *
  * Depends on core/data, core/system/sys, file, clock, config, door.
  */
@@ -101,15 +109,30 @@ void log_reopen(struct log *log);
 bool log_flush(struct log *log, int64_t timeout_ms);
 
 /*
- * The file handlers of the section that rotation concerns, with what it needs to know of them. Used by
- * rotate_logs; `index` from 0; false beyond the last. The texts are the log's.
+ * The log files that rotation concerns: those of every RotatingFileHandler that a logger uses, each path
+ * once, of all parts of the section (local; or aggregator, then publisher). Opens nothing. The texts
+ * belong to the list.
  */
 struct log_file_info {
 	const char *handler;
-	const char *path;
-	bool rotating; /* logging.handlers.RotatingFileHandler */
-	int64_t backup_count;
+	const char *path;     /* absolute */
+	int64_t backup_count; /* FILE.1 to FILE.N are kept; 0: the file is not rotated */
 };
-bool log_file_at(const struct log *log, size_t index, struct log_file_info *ret_info);
+struct log_files;
+/* NC_ERR_INVALID as log_create(); a configuration without the section has no files. */
+enum nc_err log_files_create(
+	const struct config *config, struct log_files **ret_files, struct error *error);
+void log_files_destroy(struct log_files *files); /* accepts NULL */
+/* `index` from 0; false beyond the last. */
+bool log_files_at(const struct log_files *files, size_t index, struct log_file_info *ret_info);
+
+/*
+ * Roll `path` over: FILE becomes FILE.1, FILE.1 becomes FILE.2, ..., FILE.`backup_count` is replaced;
+ * then a new FILE with mode rw-rw-r--. By renaming only: what a writer still has open loses nothing, and
+ * a kill at any moment leaves every file under some name (a gap in the numbers is filled by the next
+ * rotation). NC_ERR_NOT_FOUND: there is no such file; NC_ERR_REFUSED: another process is rotating in
+ * that directory; NC_ERR_SYSTEM: FILE is still the one that is written to.
+ */
+enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error);
 
 #endif

@@ -1,0 +1,431 @@
+#include "core/system/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/system/clock.h"
+#include "core/system/log_internal.h"
+
+enum {
+	LEVEL_MOST = 1000,
+	SHIP_AT_END_MS = 2000,
+	HOST_NAME_SIZE = 256,
+};
+
+struct log {
+	pthread_mutex_t mutex; /* around the handlers' files, the shipper and `line` */
+	char *process_name;
+	char host[HOST_NAME_SIZE];
+	int64_t start_ns;
+	struct log_setup *setup;
+	struct log_shipper *shipper; /* or NULL */
+	int own_threshold;           /* lines of our own logger below it go nowhere */
+	struct buffer name, host_name, message, line;
+};
+
+/* --- levels --- */
+
+static const struct level_name {
+	const char *name;
+	int level;
+} level_names[] = {
+	{ "NOTSET", LEVEL_NOTSET },
+	{ "DEBUG", LEVEL_DEBUG },
+	{ "INFO", LEVEL_INFO },
+	{ "WARNING", LEVEL_WARNING },
+	{ "ERROR", LEVEL_ERROR },
+	{ "CRITICAL", LEVEL_CRITICAL },
+	/* What Python also takes; the first name of a number is the one that is shown. */
+	{ "WARN", LEVEL_WARNING },
+	{ "FATAL", LEVEL_CRITICAL },
+};
+
+const char *log_level_name(int level)
+{
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+		if (level_names[i].level == level)
+			return level_names[i].name;
+	}
+	return NULL;
+}
+
+bool log_level_parse(const char *text, int *ret_level)
+{
+	int64_t number;
+
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+		if (strcasecmp(level_names[i].name, text) == 0) {
+			*ret_level = level_names[i].level;
+			return true;
+		}
+	}
+	if (!text_to_int64(text, &number) || number < 0 || number > LEVEL_MOST)
+		return false;
+	*ret_level = (int)number;
+	return true;
+}
+
+/* --- from start to end --- */
+
+/* The lowest level at which a line of `logger` reaches a handler. */
+static int threshold_of(const struct log_setup *setup, const char *logger)
+{
+	int effective = log_setup_effective_level(setup, logger);
+	int lowest = LEVEL_MOST + 1;
+	bool found = false;
+	size_t len = strlen(logger) + 1;
+	const struct log_logger *next;
+
+	while ((next = log_setup_next(setup, logger, &len)) != NULL) {
+		for (size_t i = 0; i < next->handlers_count; i++) {
+			const struct log_handler *handler = next->handlers[i];
+
+			found = true;
+			if (handler->kind != HANDLER_NULL && handler->kind != HANDLER_MAIL &&
+				handler->level < lowest)
+				lowest = handler->level;
+		}
+		if (!next->propagate)
+			break;
+	}
+	if (!found)
+		lowest = LEVEL_WARNING; /* the last resort, standard error */
+	return lowest > effective ? lowest : effective;
+}
+
+/* `--debug`: everything goes to the handler `console` and nowhere else. false: there is none. */
+static bool keep_console_only(struct log_setup *setup)
+{
+	struct log_handler *console = NULL;
+
+	for (size_t i = 0; i < setup->handlers_count; i++) {
+		struct log_handler *handler = setup->handlers[i];
+
+		if (handler->kind == HANDLER_STREAM && strcmp(handler->name, "console") == 0)
+			console = handler;
+		else
+			handler->kind = HANDLER_NULL;
+	}
+	if (console == NULL)
+		return false;
+	console->level = LEVEL_NOTSET;
+	for (size_t i = 0; i < setup->loggers_count; i++) {
+		setup->loggers[i].handlers_count = 0;
+		setup->loggers[i].level = LEVEL_NOTSET;
+		setup->loggers[i].propagate = true;
+	}
+	free(setup->loggers[0].handlers);
+	setup->loggers[0].handlers = calloc(1, sizeof(struct log_handler *));
+	if (setup->loggers[0].handlers == NULL)
+		return false;
+	setup->loggers[0].handlers[0] = console;
+	setup->loggers[0].handlers_count = 1;
+	setup->loggers[0].level = LEVEL_DEBUG;
+	return true;
+}
+
+static enum nc_err open_handlers(struct log *log, const struct config *config, struct error *error)
+{
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		struct log_handler *handler = log->setup->handlers[i];
+		struct error why;
+		enum nc_err err = NC_OK;
+
+		if (handler->kind == HANDLER_AGGREGATOR && log->shipper == NULL)
+			err = log_shipper_create(
+				config, log->process_name, log->host, &log->shipper, error);
+		else if (!handler->delayed && log_handler_open(handler, &why) != NC_OK)
+			err = error_errno(error, why.sys_errno,
+				"%s:%u:%u: the handler %s cannot open its log file %s",
+				config->file, handler->line, handler->column, handler->name,
+				handler->path);
+		if (err != NC_OK)
+			return err;
+	}
+	return NC_OK;
+}
+
+/* Takes `setup` over, also on failure. */
+static enum nc_err create(const struct config *config, const char *process_name,
+	struct log_setup *setup, struct log **ret_log, struct error *error)
+{
+	struct log *log = calloc(1, sizeof(*log));
+	enum nc_err err;
+
+	if (log == NULL) {
+		log_setup_destroy(setup);
+		return error_nomem(error);
+	}
+	log->setup = setup;
+	log->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	buffer_init(&log->name);
+	buffer_init(&log->host_name);
+	buffer_init(&log->message);
+	buffer_init(&log->line);
+	log->start_ns = clock_real_ns();
+	log->process_name = strdup(process_name);
+	if (gethostname(log->host, sizeof(log->host) - 1) < 0)
+		(void)snprintf(log->host, sizeof(log->host), "localhost");
+	tzset(); /* localtime_r() need not */
+	err = log->process_name != NULL ? open_handlers(log, config, error) : error_nomem(error);
+	if (err != NC_OK) {
+		log_destroy(log);
+		return err;
+	}
+	log->own_threshold = threshold_of(setup, process_name);
+	*ret_log = log;
+	return NC_OK;
+}
+
+static enum nc_err explain(const struct config *config, enum nc_err err, enum log_mode mode,
+	const struct findings *findings, struct error *error)
+{
+	const struct finding *first = findings_first_error(findings);
+
+	if (err == NC_ERR_NOMEM)
+		return error_nomem(error);
+	if (err == NC_ERR_NOT_FOUND)
+		return error_set(error, NC_ERR_INVALID,
+			mode == LOG_MODE_AGGREGATOR
+				? "%s: there is nothing to aggregate: `logging` has no part "
+				  "`aggregator`"
+				: "%s: `logging` has a part `aggregator`, so it needs a part "
+				  "`publisher` too",
+			config->file);
+	if (first == NULL)
+		return error_set(
+			error, NC_ERR_INVALID, "%s: the `logging` section is wrong", config->file);
+	return error_at(error, NC_ERR_INVALID, first->line, first->column, "%s:%u:%u: %s",
+		first->file, first->line, first->column, first->text);
+}
+
+enum nc_err log_create(const struct config *config, const char *process_name, enum log_mode mode,
+	struct log **ret_log, struct error *error)
+{
+	struct log_setup *setup = NULL;
+	struct findings findings;
+	bool has_section = value_is(config->logging, VALUE_MAP);
+	enum nc_err err;
+
+	if (!has_section && config->logging == NULL && mode != LOG_MODE_AGGREGATOR)
+		return log_create_console(process_name, mode == LOG_MODE_DEBUG, ret_log, error);
+	findings_init(&findings);
+	err = log_setup_read(config, mode, &setup, &findings);
+	if (err != NC_OK)
+		err = explain(config, err, mode, &findings, error);
+	findings_finish(&findings);
+	if (err != NC_OK)
+		return err;
+	if (mode == LOG_MODE_DEBUG && !keep_console_only(setup)) {
+		log_setup_destroy(setup);
+		return log_create_console(process_name, true, ret_log, error);
+	}
+	return create(config, process_name, setup, ret_log, error);
+}
+
+enum nc_err log_create_console(
+	const char *process_name, bool debug, struct log **ret_log, struct error *error)
+{
+	struct log_setup *setup;
+
+	if (log_setup_console(&setup, debug ? LEVEL_DEBUG : LEVEL_INFO) != NC_OK)
+		return error_nomem(error);
+	return create(NULL, process_name, setup, ret_log, error);
+}
+
+void log_destroy(struct log *log)
+{
+	if (log == NULL)
+		return;
+	log_shipper_destroy(log->shipper, SHIP_AT_END_MS);
+	log_setup_destroy(log->setup);
+	buffer_finish(&log->name);
+	buffer_finish(&log->host_name);
+	buffer_finish(&log->message);
+	buffer_finish(&log->line);
+	free(log->process_name);
+	free(log);
+}
+
+/* --- a line --- */
+
+/* The count of lines that could not be written, as a line of its own in the handler's form. */
+static void report_lost(struct log *log, struct log_handler *handler)
+{
+	struct buffer line, message;
+	uint64_t lost = handler->lost;
+
+	buffer_init(&line);
+	buffer_init(&message);
+	buffer_printf(&message, "%" PRIu64 " log line%s could not be written here: %s", lost,
+		lost == 1 ? "" : "s", strerrordesc_np(handler->lost_errno));
+	log_format_apply(handler->format,
+		&(struct log_view){ .logger = log->process_name,
+			.level = LEVEL_ERROR,
+			.real_ns = clock_real_ns(),
+			.start_ns = log->start_ns,
+			.process_id = getpid(),
+			.process_name = log->process_name,
+			.host = log->host,
+			.message = message.data },
+		&line);
+	buffer_append_char(&line, '\n');
+	if (!line.failed && !message.failed && log_handler_write(handler, line.data, line.len))
+		handler->lost = 0;
+	else if (!line.failed && !message.failed)
+		handler->lost--; /* the report is not one of the lost lines */
+	buffer_finish(&message);
+	buffer_finish(&line);
+}
+
+static void emit(struct log *log, struct log_handler *handler, const struct log_view *view)
+{
+	buffer_clear(&log->line);
+	log_format_apply(handler->format, view, &log->line);
+	buffer_append_char(&log->line, '\n');
+	if (log->line.failed) {
+		handler->lost++;
+		handler->lost_errno = ENOMEM;
+		log->line.failed = false;
+		return;
+	}
+	if (log_handler_write(handler, log->line.data, log->line.len) && handler->lost > 0)
+		report_lost(log, handler);
+}
+
+/* No logger on the way has a handler: as Python does, warnings still reach standard error. */
+static void emit_last_resort(const struct log_view *view)
+{
+	if (view->level >= LEVEL_WARNING)
+		(void)dprintf(STDERR_FILENO, "%s\n", view->message);
+}
+
+static void route(struct log *log, const struct log_view *view, const struct log_record *record)
+{
+	const struct log_logger *logger;
+	size_t len = strlen(record->logger) + 1;
+	bool found = false;
+
+	while ((logger = log_setup_next(log->setup, record->logger, &len)) != NULL) {
+		for (size_t i = 0; i < logger->handlers_count; i++) {
+			struct log_handler *handler = logger->handlers[i];
+
+			found = true;
+			if (view->level < handler->level)
+				continue;
+			if (handler->kind == HANDLER_STREAM || handler->kind == HANDLER_FILE)
+				emit(log, handler, view);
+			else if (handler->kind == HANDLER_AGGREGATOR)
+				log_shipper_add(log->shipper, view, record->keep_newlines);
+		}
+		if (!logger->propagate)
+			break;
+	}
+	if (!found)
+		emit_last_resort(view);
+}
+
+/* A text of the record, escaped into a buffer that keeps its memory. */
+static const char *escaped(struct buffer *buffer, const char *text, bool keep_newlines)
+{
+	buffer_clear(buffer);
+	buffer->failed = false;
+	log_escape(text, keep_newlines, buffer);
+	return buffer->failed ? "(out of memory)" : buffer->data;
+}
+
+void log_record(struct log *log, const struct log_record *record)
+{
+	struct log_view view;
+
+	if (log == NULL || !log_is_enabled(log, record->logger, record->level))
+		return;
+	(void)pthread_mutex_lock(&log->mutex);
+	view = (struct log_view){
+		.logger = escaped(&log->name, record->logger, false),
+		.level = record->level,
+		.real_ns = record->real_ns != 0 ? record->real_ns : clock_real_ns(),
+		.start_ns = log->start_ns,
+		.process_id = record->process_id != 0 ? record->process_id : getpid(),
+		.process_name = log->process_name,
+		.host = record->host != NULL ? escaped(&log->host_name, record->host, false)
+					     : log->host,
+		.message = escaped(&log->message, record->message, record->keep_newlines),
+	};
+	route(log, &view, record);
+	(void)pthread_mutex_unlock(&log->mutex);
+}
+
+void log_line(struct log *log, int level, const char *format, ...)
+{
+	char short_text[512];
+	char *text = short_text;
+	va_list arguments;
+	int len;
+
+	if (log == NULL || level < log->own_threshold)
+		return;
+	va_start(arguments, format);
+	len = vsnprintf(short_text, sizeof(short_text), format, arguments);
+	va_end(arguments);
+	if (len < 0)
+		return;
+	if ((size_t)len >= sizeof(short_text)) {
+		text = malloc((size_t)len + 1);
+		if (text != NULL) {
+			va_start(arguments, format);
+			(void)vsnprintf(text, (size_t)len + 1, format, arguments);
+			va_end(arguments);
+		}
+	}
+	/* Out of memory: the beginning is better than nothing. */
+	log_record(log, &(struct log_record){ .logger = log->process_name,
+				.level = level,
+				.message = text != NULL ? text : short_text });
+	if (text != short_text)
+		free(text);
+}
+
+bool log_is_enabled(const struct log *log, const char *logger, int level)
+{
+	if (logger == log->process_name)
+		return level >= log->own_threshold;
+	return level >= threshold_of(log->setup, logger);
+}
+
+bool log_has_handlers(const struct log *log, const char *logger)
+{
+	const struct log_logger *found = log_setup_find(log->setup, logger, strlen(logger));
+
+	return found != NULL && found->handlers_count > 0;
+}
+
+void log_reopen(struct log *log)
+{
+	(void)pthread_mutex_lock(&log->mutex);
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		if (log->setup->handlers[i]->fd >= 0)
+			log_handler_check(log->setup->handlers[i]);
+	}
+	(void)pthread_mutex_unlock(&log->mutex);
+}
+
+bool log_flush(struct log *log, int64_t timeout_ms)
+{
+	bool done;
+
+	if (log == NULL || log->shipper == NULL)
+		return true;
+	(void)pthread_mutex_lock(&log->mutex);
+	done = log_shipper_flush(log->shipper, timeout_ms);
+	(void)pthread_mutex_unlock(&log->mutex);
+	return done;
+}
