@@ -185,45 +185,17 @@ static enum nc_err create(const struct config *config, const char *process_name,
 	return NC_OK;
 }
 
-static enum nc_err explain(const struct config *config, enum nc_err err, enum log_mode mode,
-	const struct findings *findings, struct error *error)
-{
-	const struct finding *first = findings_first_error(findings);
-
-	if (err == NC_ERR_NOMEM)
-		return error_nomem(error);
-	if (err == NC_ERR_NOT_FOUND)
-		return error_set(error, NC_ERR_INVALID,
-			mode == LOG_MODE_AGGREGATOR
-				? "%s: there is nothing to aggregate: `logging` has no part "
-				  "`aggregator`"
-				: "%s: `logging` has a part `aggregator`, so it needs a part "
-				  "`publisher` too",
-			config->file);
-	if (first == NULL)
-		return error_set(
-			error, NC_ERR_INVALID, "%s: the `logging` section is wrong", config->file);
-	return error_at(error, NC_ERR_INVALID, first->line, first->column, "%s:%u:%u: %s",
-		first->file, first->line, first->column, first->text);
-}
-
 enum nc_err log_create(const struct config *config, const char *process_name, enum log_mode mode,
 	struct log **ret_log, struct error *error)
 {
 	struct log_setup *setup = NULL;
-	struct findings findings;
-	bool has_section = value_is(config->logging, VALUE_MAP);
 	enum nc_err err;
 
-	if (!has_section && config->logging == NULL && mode != LOG_MODE_AGGREGATOR)
+	if (config->logging == NULL && mode != LOG_MODE_AGGREGATOR)
 		return log_create_console(process_name, mode == LOG_MODE_DEBUG, ret_log, error);
-	findings_init(&findings);
-	err = log_setup_read(config, mode, &setup, &findings);
+	err = log_setup_load(config, mode, &setup, error);
 	if (err != NC_OK)
-		err = explain(config, err, mode, &findings, error);
-	findings_finish(&findings);
-	if (err != NC_OK)
-		return err;
+		return err == NC_ERR_NOT_FOUND ? NC_ERR_INVALID : err;
 	if (mode == LOG_MODE_DEBUG && !keep_console_only(setup)) {
 		log_setup_destroy(setup);
 		return log_create_console(process_name, true, ret_log, error);

@@ -609,15 +609,8 @@ static void note_unused_handlers(struct reader *reader, const struct value *sect
 
 	for (size_t i = 0; i < reader->setup->handlers_count; i++) {
 		const struct log_handler *handler = reader->setup->handlers[i];
-		bool used = false;
 
-		for (size_t k = 0; k < reader->setup->loggers_count; k++) {
-			const struct log_logger *logger = &reader->setup->loggers[k];
-
-			for (size_t h = 0; h < logger->handlers_count; h++)
-				used = used || logger->handlers[h] == handler;
-		}
-		if (!used)
+		if (!log_setup_uses(reader->setup, handler))
 			say(reader, SEVERITY_NOTE, unused_handler, value_map_key_at(map, i),
 				"no logger uses the handler %s", handler->name);
 	}
@@ -693,6 +686,42 @@ enum nc_err log_setup_read(const struct config *config, enum log_mode mode,
 	}
 	*ret_setup = reader.setup;
 	return NC_OK;
+}
+
+static enum nc_err explain(const struct config *config, enum nc_err err, enum log_mode mode,
+	const struct findings *findings, struct error *error)
+{
+	const struct finding *first = findings_first_error(findings);
+
+	if (err == NC_ERR_NOMEM)
+		return error_nomem(error);
+	if (err == NC_ERR_NOT_FOUND)
+		return error_set(error, NC_ERR_NOT_FOUND,
+			mode == LOG_MODE_AGGREGATOR
+				? "%s: there is nothing to aggregate: `logging` has no part "
+				  "`aggregator`"
+				: "%s: `logging` has a part `aggregator`, so it needs a part "
+				  "`publisher` too",
+			config->file);
+	if (first == NULL)
+		return error_set(
+			error, NC_ERR_INVALID, "%s: the `logging` section is wrong", config->file);
+	return error_at(error, NC_ERR_INVALID, first->line, first->column, "%s:%u:%u: %s",
+		first->file, first->line, first->column, first->text);
+}
+
+enum nc_err log_setup_load(const struct config *config, enum log_mode mode,
+	struct log_setup **ret_setup, struct error *error)
+{
+	struct findings findings;
+	enum nc_err err;
+
+	findings_init(&findings);
+	err = log_setup_read(config, mode, ret_setup, &findings);
+	if (err != NC_OK)
+		err = explain(config, err, mode, &findings, error);
+	findings_finish(&findings);
+	return err;
 }
 
 void log_check(const struct config *config, struct findings *findings)

@@ -135,6 +135,8 @@ const struct log_logger *log_setup_find(
 const struct log_logger *log_setup_next(
 	const struct log_setup *setup, const char *name, size_t *len);
 int log_setup_effective_level(const struct log_setup *setup, const char *name);
+/* Does any logger name this handler? */
+bool log_setup_uses(const struct log_setup *setup, const struct log_handler *handler);
 
 /* --- log_config.c: from the configuration --- */
 
@@ -147,6 +149,10 @@ bool log_section_is_distributed(const struct value *section);
  */
 enum nc_err log_setup_read(const struct config *config, enum log_mode mode,
 	struct log_setup **ret_setup, struct findings *findings);
+
+/* The same with the first error in words, its place in front. */
+enum nc_err log_setup_load(const struct config *config, enum log_mode mode,
+	struct log_setup **ret_setup, struct error *error);
 
 /* --- log_handler.c: where a line goes --- */
 

@@ -158,3 +158,16 @@ int log_setup_effective_level(const struct log_setup *setup, const char *name)
 	}
 	return LEVEL_NOTSET;
 }
+
+bool log_setup_uses(const struct log_setup *setup, const struct log_handler *handler)
+{
+	for (size_t i = 0; i < setup->loggers_count; i++) {
+		const struct log_logger *logger = &setup->loggers[i];
+
+		for (size_t k = 0; k < logger->handlers_count; k++) {
+			if (logger->handlers[k] == handler)
+				return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,222 @@
+/*
+ * Rotation: which files, and how one is rolled over. Used by the worker rotate_logs; nobody else renames
+ * a log file, and nobody truncates one (promises.md, R16).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/system/file.h"
+#include "core/system/log_internal.h"
+#include "core/system/sys.h"
+
+/* --- which files --- */
+
+struct log_files {
+	struct log_setup *setups[2];
+	struct log_file_info *items;
+	size_t count;
+};
+
+static enum nc_err add_file(struct log_files *files, const struct log_handler *handler)
+{
+	struct log_file_info *items;
+
+	if (handler->kind != HANDLER_FILE || !handler->rotating)
+		return NC_OK;
+	for (size_t i = 0; i < files->count; i++) {
+		if (strcmp(files->items[i].path, handler->path) == 0)
+			return NC_OK;
+	}
+	items = reallocarray(files->items, files->count + 1, sizeof(*items));
+	if (items == NULL)
+		return NC_ERR_NOMEM;
+	files->items = items;
+	items[files->count++] = (struct log_file_info){ .handler = handler->name,
+		.path = handler->path,
+		.backup_count = handler->backup_count };
+	return NC_OK;
+}
+
+static enum nc_err add_setup(struct log_files *files, const struct log_setup *setup)
+{
+	for (size_t i = 0; i < setup->handlers_count; i++) {
+		const struct log_handler *handler = setup->handlers[i];
+
+		if (log_setup_uses(setup, handler) && add_file(files, handler) != NC_OK)
+			return NC_ERR_NOMEM;
+	}
+	return NC_OK;
+}
+
+enum nc_err log_files_create(
+	const struct config *config, struct log_files **ret_files, struct error *error)
+{
+	static const enum log_mode modes[] = { LOG_MODE_AGGREGATOR, LOG_MODE_NORMAL };
+	struct log_files *files = calloc(1, sizeof(*files));
+	bool distributed = log_section_is_distributed(config->logging);
+
+	if (files == NULL)
+		return error_nomem(error);
+	for (size_t i = distributed ? 0 : 1; i < ARRAY_LEN(modes); i++) {
+		enum nc_err err = log_setup_load(config, modes[i], &files->setups[i], error);
+
+		if (err == NC_ERR_NOT_FOUND && !distributed)
+			continue;
+		if (err == NC_OK && add_setup(files, files->setups[i]) != NC_OK)
+			err = error_nomem(error);
+		if (err != NC_OK) {
+			log_files_destroy(files);
+			return err == NC_ERR_NOT_FOUND ? NC_ERR_INVALID : err;
+		}
+	}
+	*ret_files = files;
+	return NC_OK;
+}
+
+void log_files_destroy(struct log_files *files)
+{
+	if (files == NULL)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(files->setups); i++)
+		log_setup_destroy(files->setups[i]);
+	free(files->items);
+	free(files);
+}
+
+bool log_files_at(const struct log_files *files, size_t index, struct log_file_info *ret_info)
+{
+	if (index >= files->count)
+		return false;
+	*ret_info = files->items[index];
+	return true;
+}
+
+/* --- one file --- */
+
+/* FILE.N; N 0: FILE. */
+static void numbered(struct buffer *name, const char *path, int64_t number)
+{
+	buffer_clear(name);
+	buffer_append_text(name, path);
+	if (number > 0)
+		buffer_printf(name, ".%" PRId64, number);
+}
+
+static bool exists(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) == 0 || errno != ENOENT;
+}
+
+/* FILE.`from` to FILE.`from + 1` */
+static enum nc_err move_up(const char *path, int64_t from, struct error *error)
+{
+	struct buffer old_name, new_name;
+	enum nc_err err = NC_OK;
+
+	buffer_init(&old_name);
+	buffer_init(&new_name);
+	numbered(&old_name, path, from);
+	numbered(&new_name, path, from + 1);
+	if (old_name.failed || new_name.failed)
+		err = error_nomem(error);
+	else if (sys_rename(old_name.data, new_name.data) < 0)
+		err = error_errno(
+			error, errno, "cannot rename %s to %s", old_name.data, new_name.data);
+	buffer_finish(&new_name);
+	buffer_finish(&old_name);
+	return err;
+}
+
+/* The first number that no file has; `most` when all are taken: that file is replaced. */
+static enum nc_err find_gap(
+	const char *path, int64_t most, int64_t *ret_number, struct error *error)
+{
+	struct buffer name;
+	int64_t number = 1;
+
+	buffer_init(&name);
+	for (; number < most; number++) {
+		numbered(&name, path, number);
+		if (name.failed || !exists(name.data))
+			break;
+	}
+	if (name.failed) {
+		buffer_finish(&name);
+		return error_nomem(error);
+	}
+	buffer_finish(&name);
+	*ret_number = number;
+	return NC_OK;
+}
+
+/* The new file cannot be made: give FILE.1 its name back, unless a writer has made FILE meanwhile. */
+static void undo(const char *path)
+{
+	struct buffer first;
+
+	buffer_init(&first);
+	numbered(&first, path, 1);
+	if (!first.failed && link(first.data, path) == 0)
+		(void)sys_unlink(first.data);
+	buffer_finish(&first);
+}
+
+static enum nc_err rotate(const char *path, int64_t backup_count, struct error *error)
+{
+	int64_t gap = 1;
+	enum nc_err err = find_gap(path, backup_count, &gap, error);
+	int fd;
+
+	for (int64_t number = gap - 1; err == NC_OK && number >= 0; number--)
+		err = move_up(path, number, error);
+	if (err != NC_OK)
+		return err;
+	fd = log_file_open(path);
+	/* A writer may have been faster, and then has set the mode; of another user it is his. */
+	if (fd < 0 || (fchmod(fd, LOG_FILE_MODE) < 0 && errno != EPERM)) {
+		err = error_errno(error, errno, "cannot make a new %s", path);
+		if (fd < 0)
+			undo(path);
+	}
+	if (fd >= 0)
+		(void)sys_close(fd);
+	return err;
+}
+
+enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error)
+{
+	char *directory = path_directory(path);
+	struct stat status;
+	enum nc_err err;
+	int lock;
+
+	if (directory == NULL)
+		return error_nomem(error);
+	/* Two rotations at once would move each other's new file up. */
+	lock = sys_open(directory, O_RDONLY | O_DIRECTORY, 0);
+	if (lock < 0)
+		err = error_errno(error, errno, "cannot open the directory %s", directory);
+	else if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+		err = error_set(error, NC_ERR_REFUSED,
+			"another process is rotating log files in %s", directory);
+	else if (stat(path, &status) < 0 && errno == ENOENT)
+		err = error_set(error, NC_ERR_NOT_FOUND, "there is no file %s", path);
+	else if (stat(path, &status) < 0)
+		err = error_errno(error, errno, "cannot look at %s", path);
+	else if (!S_ISREG(status.st_mode))
+		err = error_set(error, NC_ERR_INVALID, "%s is not a regular file", path);
+	else
+		err = rotate(path, backup_count, error);
+	if (lock >= 0)
+		(void)sys_close(lock);
+	free(directory);
+	return err;
+}
