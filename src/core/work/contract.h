@@ -2,23 +2,26 @@
  * The contract between runner and worker (nowcast-worker(7)): what a worker writes on descriptor 3, one
  * JSON object (or YAML flow mapping) a line, and what its end means.
  *
- * Pure: text in, meaning out. Depends on core/data.
+ * Pure: text in, meaning out. Depends on core/data and the level names of core/system/log.
  */
 #ifndef NOWCAST_CORE_WORK_CONTRACT_H
 #define NOWCAST_CORE_WORK_CONTRACT_H
 
+#include <stdbool.h>
+
 #include "core/data/value.h"
 
 enum {
-	CONTRACT_FD = 3
+	CONTRACT_FD = 3,
+	CONTRACT_LINE_MOST = 1 << 20, /* bytes, without the newline */
 };
 
 enum contract_kind {
 	CONTRACT_NEED,     /* key: in `text` */
 	CONTRACT_TELL,     /* type: in `text`; payload */
 	CONTRACT_TYPE,     /* the final message: type in `text`; payload */
-	CONTRACT_LOG,      /* level name or number in `text`; message in `message` */
-	CONTRACT_PROGRESS, /* number */
+	CONTRACT_LOG,      /* `level`; message in `message` */
+	CONTRACT_PROGRESS, /* number, 0 to 1 */
 };
 
 struct contract_line {
@@ -32,7 +35,11 @@ struct contract_line {
 
 void contract_line_finish(struct contract_line *line); /* accepts a zeroed struct */
 
-/* NC_ERR_SYNTAX, NC_ERR_INVALID, NC_ERR_LIMIT, NC_ERR_NOMEM: `error` says what is wrong with it. */
+/*
+ * The final message may be `success...`, `failure...` or `skipped...`; another type is NC_ERR_INVALID, as
+ * is a key that does not belong to the line. A level may be a number.
+ * NC_ERR_SYNTAX, NC_ERR_INVALID, NC_ERR_LIMIT, NC_ERR_NOMEM: `error` says what is wrong with the line.
+ */
 enum nc_err contract_read(
 	const char *text, size_t len, struct contract_line *line, struct error *error);
 
@@ -45,6 +52,9 @@ enum contract_end {
 	CONTRACT_CRASH
 };
 enum contract_end contract_end(int wait_status);
+
+/* Is `type` the word `stem` (`success`), or does it begin with it and a blank (`success nowcast`)? */
+bool contract_type_is(const char *type, const char *stem);
 
 /* `exit status 3`, `killed by signal 11 (SIGSEGV), core dumped`: appended. */
 void contract_end_words(int wait_status, struct buffer *out);
