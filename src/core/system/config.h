@@ -99,6 +99,9 @@ struct config {
 	unsigned workers_count;
 	struct config_program *programs;
 	unsigned programs_count;
+	/* The entry `default` for each of `workers`, with <worker> replaced; count 0: no such entry. */
+	struct config_program *default_programs;
+	unsigned default_programs_count;
 	struct config_schedule *schedules;
 	unsigned schedules_count;
 
@@ -130,8 +133,8 @@ const struct config_worker *config_find_worker(const struct config *config, cons
 const struct config_type *config_find_type(const struct config_worker *worker, const char *type);
 const char *config_manager_words(const struct config *config, const char *type);
 
-/* The entry for `worker`, else that of `default`, else one with the defaults of nowcast.yaml(5); never
- * NULL. Its `name` tells which it is. */
+/* The entry for `worker`, else that of `default` (for a registered worker), else one with the defaults of
+ * nowcast.yaml(5); never NULL. Its `name` tells which it is: the worker's, `default`, or empty. */
 const struct config_program *config_find_program(const struct config *config, const char *worker);
 
 /* `state_directory`/`name`; NC_ERR_LIMIT when it would not fit into a socket address. */
