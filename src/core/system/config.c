@@ -101,12 +101,16 @@ static struct value *read_tree(struct reading *reading, const char *text, size_t
 	enum nc_err err =
 		yaml_read(text, len, YAML_READ_MERGE_KEYS, &yaml_file_limits, &tree, &error);
 
-	if (err == NC_OK)
+	if (err == NC_OK) {
+		/* An empty file was read from nowhere, and must be complained of somewhere. */
+		if (value_line(tree) == 0)
+			(void)value_set_origin(tree, 1, 1, false, NULL);
 		return tree;
+	}
 	error.code = err;
 	pass_error(reading,
 		err == NC_ERR_LIMIT     ? "limit"
-		: err == NC_ERR_INVALID ? "impossible-value"
+		: err == NC_ERR_INVALID ? "yaml-value"
 					: "syntax",
 		&error, err == NC_ERR_SYNTAX ? syntax_hint(text, len, &error) : "");
 	return NULL;

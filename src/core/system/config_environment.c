@@ -41,6 +41,8 @@ static bool append_variable(
 			"the environment variable %s is not valid UTF-8", name);
 		return false;
 	}
+	if (expansion->bytes > yaml_file_limits.bytes)
+		return false; /* as was said */
 	expansion->bytes += strlen(content);
 	if (expansion->bytes > yaml_file_limits.bytes) {
 		config_error(expansion->reading, "limit", at,
@@ -156,7 +158,7 @@ static struct value *expand_keys(struct expansion *expansion, const struct value
 		if (name == NULL)
 			name = value_copy(key);
 		if (value_map_find(changed, name) != NULL)
-			config_error(expansion->reading, "duplicate-key", key,
+			config_error(expansion->reading, "yaml-value", key,
 				"with its environment variable replaced, this key is `%s`, which "
 				"is "
 				"here already",

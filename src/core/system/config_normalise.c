@@ -583,5 +583,5 @@ void config_normalise(struct reading *reading)
 	}
 	normal_at(&reading->normal, tree);
 	normal_close(&reading->normal, '}');
-	report_missing(reading, "the file", NULL, tree, sections, ARRAY_LEN(sections));
+	report_missing(reading, "the file", tree, tree, sections, ARRAY_LEN(sections));
 }
