@@ -322,7 +322,8 @@ void log_record(struct log *log, const struct log_record *record)
 		return;
 	(void)pthread_mutex_lock(&log->mutex);
 	view = (struct log_view){
-		.logger = escaped(&log->name, record->logger, false),
+		.logger = *record->logger != '\0' ? escaped(&log->name, record->logger, false)
+						  : "root",
 		.level = record->level,
 		.real_ns = record->real_ns != 0 ? record->real_ns : clock_real_ns(),
 		.start_ns = log->start_ns,

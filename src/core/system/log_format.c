@@ -271,7 +271,9 @@ static enum nc_err read_conversion(
 	(*text)++;
 	if (part->conversion == 's')
 		return NC_OK;
-	if (strchr("diuxXoeEfFgG", part->conversion) == NULL)
+	/* Python writes 0o17 for `#o`, C 017. */
+	if (strchr("diuxXoeEfFgG", part->conversion) == NULL ||
+		(part->alternate && part->conversion == 'o'))
 		return error_set(error, NC_ERR_INVALID,
 			"%%(%s)%c is not a conversion for log lines; write %%(%s)%c", name,
 			part->conversion, name, part->kind == FIELD_IS_INTEGER ? 'd' : 's');

@@ -1,0 +1,103 @@
+/*
+ * Makes log lines for tests/system/logging.py, by a `logging` section and a list of calls:
+ *
+ *	log_demo CONFIG NAME normal|debug|aggregator <CALLS
+ *
+ * CALLS has one JSON list a line: [LOGGER, LEVEL, MESSAGE] makes a line; ["reopen"] opens the files
+ * again; ["say", TEXT] prints TEXT and a newline on standard output, so that the caller knows how far
+ * it came.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/data/json.h"
+#include "core/system/file.h"
+#include "core/system/log.h"
+
+static bool load(struct config *config, char *file, struct error *error)
+{
+	struct buffer text;
+
+	buffer_init(&text);
+	config->file = file;
+	config->directory = path_directory(file);
+	config->state_directory = config->directory;
+	if (config->directory == NULL ||
+		file_read(file, yaml_file_limits.bytes, &text, error) != NC_OK ||
+		yaml_read(text.data, text.len, YAML_READ_MERGE_KEYS, &yaml_file_limits,
+			&config->tree, error) != NC_OK)
+		return false;
+	config->logging = value_map_get(config->tree, "logging");
+	buffer_finish(&text);
+	return true;
+}
+
+static bool call(struct log *log, const struct value *words)
+{
+	const char *first = value_as_text(value_at(words, 0), "");
+
+	if (strcmp(first, "reopen") == 0) {
+		log_reopen(log);
+	} else if (strcmp(first, "say") == 0) {
+		return puts(value_as_text(value_at(words, 1), "")) >= 0 && fflush(stdout) == 0;
+	} else {
+		log_record(log, &(struct log_record){ .logger = first,
+					.level = (int)value_as_int(value_at(words, 1), LEVEL_INFO),
+					.message = value_as_text(value_at(words, 2), "") });
+	}
+	return true;
+}
+
+static bool call_all(struct log *log)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+	bool good = true;
+
+	while (good && (len = getline(&line, &size, stdin)) > 0) {
+		struct value *words = NULL;
+		struct error error;
+
+		if (json_read(line, (size_t)len, &yaml_message_limits, &words, &error) != NC_OK) {
+			(void)fprintf(stderr, "log_demo: %s: %s\n", line, error.text);
+			good = false;
+			break;
+		}
+		good = call(log, words);
+		value_destroy(words);
+	}
+	free(line);
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config = { 0 };
+	struct error error;
+	struct log *log;
+	bool good;
+
+	if (argc != 4) {
+		(void)fprintf(stderr, "usage: log_demo CONFIG NAME normal|debug|aggregator\n");
+		return 2;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (!load(&config, argv[1], &error) ||
+		log_create(&config, argv[2],
+			strcmp(argv[3], "debug") == 0    ? LOG_MODE_DEBUG
+			: strcmp(argv[3], "normal") == 0 ? LOG_MODE_NORMAL
+							 : LOG_MODE_AGGREGATOR,
+			&log, &error) != NC_OK) {
+		(void)fprintf(stderr, "%s\n", error.text);
+		return 8;
+	}
+	good = call_all(log);
+	log_destroy(log);
+	value_destroy(config.tree);
+	free(config.directory);
+	return good ? 0 : 1;
+}
