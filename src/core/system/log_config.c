@@ -47,7 +47,7 @@ static void read_logger_handlers(struct log_reader *reader, const struct value *
 	if (list == NULL || value_is(list, VALUE_NULL))
 		return;
 	if (!value_is(list, VALUE_LIST)) {
-		log_reader_error(reader, FINDING_BAD_VALUE, list,
+		log_reader_error(reader, FINDING_WRONG_KIND, list,
 			"`handlers` of %s must be a list of names, as in [console], not %s", what,
 			value_kind_words(value_kind(list)));
 		return;
@@ -66,7 +66,7 @@ static void read_logger_handlers(struct log_reader *reader, const struct value *
 		if (value_print_scalar(item, &name) == NC_OK)
 			handler = find_handler(reader, item, name.data, what);
 		else
-			log_reader_error(reader, FINDING_BAD_VALUE, item,
+			log_reader_error(reader, FINDING_WRONG_KIND, item,
 				"`handlers` of %s must be a list of names", what);
 		buffer_finish(&name);
 		/* Python adds a handler to a logger once, however often it is named. */
@@ -149,7 +149,7 @@ static void read_form(struct log_reader *reader, const struct value *form, const
 			"%s has no version; give `version: 1`", what);
 	else if (value_as_int(version, 0) != 1)
 		log_reader_error(
-			reader, FINDING_BAD_VALUE, version, "the version of %s must be 1", what);
+			reader, FINDING_BAD_NUMBER, version, "the version of %s must be 1", what);
 	if (log_reader_bool(reader, form, "incremental", what, false))
 		log_reader_error(reader, FINDING_NOT_SUPPORTED, value_map_get(form, "incremental"),
 			"`incremental: true` is not supported; a reload reads the whole section");

@@ -121,7 +121,7 @@ static void read_stream(struct log_reader *reader, const struct value *map, cons
 	if (strcmp(stream, "ext://sys.stdout") == 0)
 		handler->fd = 1;
 	else
-		log_reader_error(reader, FINDING_BAD_VALUE, value_map_get(map, "stream"),
+		log_reader_error(reader, FINDING_BAD_CHOICE, value_map_get(map, "stream"),
 			"the stream of %s is %s; it can be ext://sys.stdout or ext://sys.stderr",
 			what, stream);
 }

@@ -39,7 +39,7 @@ const struct value *log_reader_mapping(
 		return NULL;
 	if (value_is(map, VALUE_MAP))
 		return map;
-	log_reader_error(reader, FINDING_BAD_VALUE, map, "%s must be a mapping, not %s", what,
+	log_reader_error(reader, FINDING_WRONG_KIND, map, "%s must be a mapping, not %s", what,
 		value_kind_words(value_kind(map)));
 	return NULL;
 }
@@ -79,7 +79,7 @@ const char *log_reader_text(
 	if (value == NULL || value_is(value, VALUE_NULL))
 		return NULL;
 	if (!value_is(value, VALUE_TEXT))
-		log_reader_error(reader, FINDING_BAD_VALUE, value,
+		log_reader_error(reader, FINDING_WRONG_KIND, value,
 			"%s of %s must be a text, not %s", key, what,
 			value_kind_words(value_kind(value)));
 	return value_as_text(value, NULL);
@@ -95,7 +95,7 @@ bool log_reader_bool(struct log_reader *reader, const struct value *map, const c
 	if (value_is(value, VALUE_INT))
 		return value_as_int(value, 0) != 0; /* `propagate: 0`, as in Python's examples */
 	if (!value_is(value, VALUE_BOOL))
-		log_reader_error(reader, FINDING_BAD_VALUE, value,
+		log_reader_error(reader, FINDING_WRONG_KIND, value,
 			"%s of %s must be true or false, not %s", key, what,
 			value_kind_words(value_kind(value)));
 	return value_as_bool(value, otherwise);
@@ -110,7 +110,7 @@ int64_t log_reader_count(
 	if (value == NULL || value_is(value, VALUE_NULL))
 		return 0;
 	if (count < 0) {
-		log_reader_error(reader, FINDING_BAD_VALUE, value,
+		log_reader_error(reader, FINDING_BAD_NUMBER, value,
 			"%s of %s must be a whole number of 0 or more", key, what);
 		return 0;
 	}

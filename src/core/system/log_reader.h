@@ -7,8 +7,11 @@
 
 #include "core/system/log_internal.h"
 
-/* The names of findings; nowcast-check(1) explains them. Keep the two together. */
-#define FINDING_BAD_VALUE             "bad-value"
+/* The names of findings; nowcast-check(1) explains them. Keep the two together. Some are those of
+ * core/system/config too. */
+#define FINDING_WRONG_KIND            "wrong-kind"
+#define FINDING_BAD_NUMBER            "bad-number"
+#define FINDING_BAD_CHOICE            "bad-choice"
 #define FINDING_MISSING_KEY           "missing-key"
 #define FINDING_UNKNOWN_KEY           "unknown-key"
 #define FINDING_UNKNOWN_HANDLER_CLASS "unknown-handler-class"
