@@ -49,7 +49,7 @@ bool duration_parse(const char *text, int64_t *ret_ms)
 	const char *unit = text + digits + strspn(text + digits, " ");
 	int64_t number = 0;
 
-	if (digits == 0)
+	if (digits == 0 || (*unit == '\0' && unit != text + digits))
 		return false;
 	for (size_t i = 0; i < digits; i++) {
 		number = 10 * number + (text[i] - '0');
