@@ -37,9 +37,7 @@ void contract_line_finish(struct contract_line *line)
 
 bool contract_type_is(const char *type, const char *stem)
 {
-	size_t len = strlen(stem);
-
-	return strncmp(type, stem, len) == 0 && (type[len] == '\0' || type[len] == ' ');
+	return strncmp(type, stem, strlen(stem)) == 0;
 }
 
 /* JSON first: only it joins `\ud83d\ude00` and takes 1e5 for a number. Then YAML, if that can read it. */

@@ -53,7 +53,7 @@ enum contract_end {
 };
 enum contract_end contract_end(int wait_status);
 
-/* Is `type` the word `stem` (`success`), or does it begin with it and a blank (`success nowcast`)? */
+/* Does `type` begin with `stem`: is `success nowcast` a `success...`? */
 bool contract_type_is(const char *type, const char *stem);
 
 /* `exit status 3`, `killed by signal 11 (SIGSEGV), core dumped`: appended. */
