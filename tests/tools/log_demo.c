@@ -24,15 +24,16 @@ static bool load(struct config *config, char *file, struct error *error)
 	buffer_init(&text);
 	config->file = file;
 	config->directory = path_directory(file);
-	config->state_directory = config->directory;
 	if (config->directory == NULL ||
 		file_read(file, yaml_file_limits.bytes, &text, error) != NC_OK ||
 		yaml_read(text.data, text.len, YAML_READ_MERGE_KEYS, &yaml_file_limits,
 			&config->tree, error) != NC_OK)
 		return false;
 	config->logging = value_map_get(config->tree, "logging");
+	config->state_directory = path_join(config->directory,
+		value_as_text(value_map_get(config->tree, "state directory"), "state"));
 	buffer_finish(&text);
-	return true;
+	return config->state_directory != NULL;
 }
 
 static bool call(struct log *log, const struct value *words)
@@ -99,5 +100,6 @@ int main(int argc, char **argv)
 	log_destroy(log);
 	value_destroy(config.tree);
 	free(config.directory);
+	free(config.state_directory);
 	return good ? 0 : 1;
 }

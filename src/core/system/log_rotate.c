@@ -200,11 +200,12 @@ enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error
 
 	if (directory == NULL)
 		return error_nomem(error);
-	/* Two rotations at once would move each other's new file up. */
+	/* Two rotations at once would move each other's new file up. Where there are no locks (some network
+	 * file systems), that is left to whoever launches two. */
 	lock = sys_open(directory, O_RDONLY | O_DIRECTORY, 0);
 	if (lock < 0)
 		err = error_errno(error, errno, "cannot open the directory %s", directory);
-	else if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+	else if (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = error_set(error, NC_ERR_REFUSED,
 			"another process is rotating log files in %s", directory);
 	else if (stat(path, &status) < 0 && errno == ENOENT)

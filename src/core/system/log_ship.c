@@ -147,13 +147,13 @@ static void forget_batch(struct log_shipper *shipper)
 	shipper->oldest_ms = clock_mono_ms();
 }
 
-/* Did the aggregator write it? An error in words means that it never will. */
+/* NC_OK: the aggregator has written it; NC_ERR_REFUSED: it never will. */
 static enum nc_err read_answer(const struct buffer *answer)
 {
 	struct value *tree = NULL;
 	enum nc_err err = json_read(answer->data, answer->len, &yaml_message_limits, &tree, NULL);
 
-	if (err == NC_OK && value_map_get(tree, "written") == NULL)
+	if (err != NC_ERR_NOMEM && value_map_get(tree, "written") == NULL)
 		err = NC_ERR_REFUSED;
 	value_destroy(tree);
 	return err;
@@ -175,11 +175,13 @@ static enum nc_err ship_batch(struct log_shipper *shipper, int64_t timeout_ms)
 			timeout_ms, &answer, NULL);
 	if (err == NC_OK) {
 		err = read_answer(&answer);
-		if (err != NC_OK) {
+		if (err == NC_ERR_REFUSED) {
+			/* It would be refused again. */
 			shipper->lost += shipper->batch_count;
 			err = NC_OK;
 		}
-		forget_batch(shipper);
+		if (err == NC_OK)
+			forget_batch(shipper);
 	}
 	buffer_finish(&answer);
 	buffer_finish(&frame);
