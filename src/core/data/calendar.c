@@ -1,0 +1,186 @@
+/*
+ * Day numbers by the algorithm of Howard Hinnant ("chrono-Compatible Low-Level Date Algorithms"): exact for
+ * the whole proleptic Gregorian calendar, without tables.
+ */
+#include "core/data/calendar.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define NS_PER_SECOND INT64_C(1000000000)
+
+int date_days_in_month(int year, int month)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return month == 2 && leap ? 29 : days[month - 1];
+}
+
+bool date_is_valid(struct date date)
+{
+	return date.year >= 1 && date.year <= 9999 && date.month >= 1 && date.month <= 12 &&
+		date.day >= 1 && date.day <= date_days_in_month(date.year, date.month);
+}
+
+bool date_is_last_of_month(struct date date)
+{
+	return date.day == date_days_in_month(date.year, date.month);
+}
+
+int64_t date_to_day_number(struct date date)
+{
+	int64_t year = date.month <= 2 ? date.year - 1 : date.year;
+	int64_t era = (year >= 0 ? year : year - 399) / 400;
+	int64_t year_of_era = year - era * 400;
+	int64_t day_of_year = (153 * (date.month + (date.month > 2 ? -3 : 9)) + 2) / 5 + date.day - 1;
+	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+
+	return era * 146097 + day_of_era - 719468;
+}
+
+struct date date_from_day_number(int64_t day)
+{
+	int64_t era, day_of_era, year_of_era, day_of_year, month;
+	struct date date;
+
+	day += 719468;
+	era = (day >= 0 ? day : day - 146096) / 146097;
+	day_of_era = day - era * 146097;
+	year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	month = (5 * day_of_year + 2) / 153;
+	date.day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
+	date.month = (int)(month < 10 ? month + 3 : month - 9);
+	date.year = (int)(year_of_era + era * 400 + (date.month <= 2));
+	return date;
+}
+
+bool date_add_days(struct date date, int64_t days, struct date *ret_date)
+{
+	struct date moved;
+
+	if (days > 4000000 || days < -4000000)
+		return false;
+	moved = date_from_day_number(date_to_day_number(date) + days);
+	if (moved.year < 1 || moved.year > 9999)
+		return false;
+	*ret_date = moved;
+	return true;
+}
+
+int date_compare(struct date a, struct date b)
+{
+	int64_t difference = date_to_day_number(a) - date_to_day_number(b);
+
+	return (difference > 0) - (difference < 0);
+}
+
+static bool read_number(const char *text, int digits, int *ret_number)
+{
+	int number = 0;
+
+	for (int i = 0; i < digits; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		number = 10 * number + (text[i] - '0');
+	}
+	*ret_number = number;
+	return true;
+}
+
+enum nc_err date_parse(const char *text, struct date *ret_date, struct error *error)
+{
+	size_t len = strlen(text);
+	struct date date;
+	bool dashes = len == 10;
+	bool well;
+
+	well = (len == 8 || len == 10) && read_number(text, 4, &date.year) &&
+		read_number(text + 4 + dashes, 2, &date.month) &&
+		read_number(text + 6 + 2 * dashes, 2, &date.day) &&
+		(!dashes || (text[4] == '-' && text[7] == '-'));
+	if (!well)
+		return error_set(error, NC_ERR_SYNTAX,
+			"`%.60s` is not a date; use YYYY-MM-DD or YYYYMMDD", text);
+	if (!date_is_valid(date))
+		return error_set(error, NC_ERR_INVALID, "there is no such day as %s", text);
+	*ret_date = date;
+	return NC_OK;
+}
+
+const char *date_print(struct date date, char *text)
+{
+	(void)snprintf(text, DATE_TEXT_SIZE, "%04u-%02u-%02u", (unsigned)date.year % 10000u,
+		(unsigned)date.month % 100u, (unsigned)date.day % 100u);
+	return text;
+}
+
+const char *timestamp_print(const struct timestamp *t, char *text)
+{
+	char day[DATE_TEXT_SIZE], fraction[12] = "", zone[16] = "";
+	unsigned offset_min = (unsigned)(t->zone_offset_s < 0 ? -t->zone_offset_s : t->zone_offset_s) / 60;
+
+	if (t->microsecond != 0)
+		(void)snprintf(fraction, sizeof(fraction), ".%06u", (unsigned)t->microsecond % 1000000u);
+	if (t->has_zone)
+		(void)snprintf(zone, sizeof(zone), "%c%02u:%02u", t->zone_offset_s < 0 ? '-' : '+',
+			offset_min / 60 % 100u, offset_min % 60);
+	(void)snprintf(text, TIMESTAMP_TEXT_SIZE, "%s %02u:%02u:%02u%s%s", date_print(t->date, day),
+		(unsigned)t->hour % 100u, (unsigned)t->minute % 100u, (unsigned)t->second % 100u,
+		fraction, zone);
+	return text;
+}
+
+struct date date_local(int64_t real_ns)
+{
+	time_t seconds = (time_t)(real_ns / NS_PER_SECOND);
+	struct tm local = { 0 };
+
+	(void)localtime_r(&seconds, &local); /* fails only when the year leaves an int */
+	return (struct date){ local.tm_year + 1900, local.tm_mon + 1, local.tm_mday };
+}
+
+/* Seconds at which the local clock first shows that time of that day, or the end of the gap that hides it. */
+static int64_t moment_of(struct date day, int hour, int minute)
+{
+	struct tm wanted = { .tm_year = day.year - 1900, .tm_mon = day.month - 1,
+		.tm_mday = day.day, .tm_hour = hour, .tm_min = minute, .tm_isdst = -1 };
+	struct tm shown;
+	time_t seconds = mktime(&wanted);
+
+	/*
+	 * A doubled hour: is there an earlier moment that shows the same? Offsets change by at most two
+	 * hours anywhere, in steps of a quarter of an hour.
+	 */
+	for (time_t earlier = seconds - 7200; earlier < seconds; earlier += 900) {
+		if (localtime_r(&earlier, &shown) != NULL && shown.tm_mday == day.day &&
+			shown.tm_hour == hour && shown.tm_min == minute)
+			return earlier;
+	}
+	if (localtime_r(&seconds, &shown) == NULL || (shown.tm_hour == hour && shown.tm_min == minute))
+		return seconds;
+	/* A gap hides it: mktime() gave some moment around. The first one after the gap is the first
+	 * minute at which the clock shows a later time than was asked for. */
+	for (time_t after = seconds - 7200; after <= seconds + 7200; after += 60) {
+		if (localtime_r(&after, &shown) != NULL && shown.tm_mday == day.day &&
+			shown.tm_hour * 60 + shown.tm_min > hour * 60 + minute)
+			return after;
+	}
+	return seconds;
+}
+
+int64_t calendar_next_daily(int64_t after_real_ns, int hour, int minute)
+{
+	struct date today = date_local(after_real_ns);
+
+	for (int64_t day = date_to_day_number(today) - 1;; day++) {
+		int64_t moment_ns =
+			moment_of(date_from_day_number(day), hour, minute) * NS_PER_SECOND;
+
+		if (moment_ns > after_real_ns)
+			return moment_ns;
+	}
+}
