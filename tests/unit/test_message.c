@@ -180,6 +180,24 @@ static void writes_scalars_and_long_keys_as_payload(void **state)
 	buffer_finish(&out);
 }
 
+/* libyaml does not write what has a colon in it plain inside brackets. */
+static void times_keep_their_kind_in_a_payload(void **state)
+{
+	static const char text[] = "{source: a, type: b, payload: {x: 2026-11-24 04:00:00.5 -8,"
+				   " y: [190:20:30, 190:20:30.5], 12:30:45: 2026-11-24}}";
+	struct message first, second;
+	struct buffer out;
+
+	buffer_init(&out);
+	assert_int_equal(read_message(text, &first, NULL), NC_OK);
+	message_write(&first, &out);
+	assert_int_equal(message_read(out.data, out.len, &second, NULL), NC_OK);
+	assert_true(value_equal(first.payload, second.payload));
+	message_finish(&first);
+	message_finish(&second);
+	buffer_finish(&out);
+}
+
 static void a_made_message_has_no_id_and_a_null_payload(void **state)
 {
 	struct message message;
@@ -206,6 +224,7 @@ int main(void)
 		cmocka_unit_test(a_larger_text_than_a_mebibyte_is_refused),
 		cmocka_unit_test(writes_what_it_reads),
 		cmocka_unit_test(writes_scalars_and_long_keys_as_payload),
+		cmocka_unit_test(times_keep_their_kind_in_a_payload),
 		cmocka_unit_test(a_made_message_has_no_id_and_a_null_payload),
 	};
 
