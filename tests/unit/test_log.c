@@ -1,11 +1,13 @@
 /* core/system/log: formats, levels and routing, files, rotation */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -229,6 +231,7 @@ static void control_characters_cannot_forge_a_line(void **state)
 	check_escape("caf\303\251 \360\237\214\212", false, "caf\303\251 \360\237\214\212");
 	check_escape("\377 \303( \355\240\200 \300\257 \303", false,
 		"\\xff \\xc3( \\xed\\xa0\\x80 \\xc0\\xaf \\xc3");
+	check_escape("\340\200\257", false, "\\xe0\\x80\\xaf"); /* an overlong slash */
 	check_escape("a\nb\rc", true, "a\nb\\rc");
 }
 
@@ -413,6 +416,27 @@ static void a_full_device_is_survived_and_the_loss_counted(void **state)
 	assert_string_equal(content(f, "log"),
 		"INFO 3\nERROR 2 log lines could not be written here: No space left on device\n"
 		"INFO 4\n");
+}
+
+static void what_follows_a_torn_line_stands_on_a_line_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, tight;
+
+	set_section(f, SECTION("%(message)s"));
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "manager", LEVEL_INFO, "123456789");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	tight = before;
+	tight.rlim_cur = 15; /* as if the disk were full then */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	record(f, "manager", LEVEL_INFO, "abcdefghi");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	record(f, "manager", LEVEL_INFO, "next");
+	assert_string_equal(content(f, "log"),
+		"123456789\nabcde\nnext\n"
+		"1 log line could not be written here: No space left on device\n");
 }
 
 static void a_file_that_cannot_be_opened_is_named_with_its_place(void **state)
@@ -779,6 +803,7 @@ int main(void)
 		WITH_FILES(a_file_that_was_renamed_or_removed_is_made_anew),
 		WITH_FILES(a_file_that_cannot_be_made_anew_is_written_on),
 		WITH_FILES(a_full_device_is_survived_and_the_loss_counted),
+		WITH_FILES(what_follows_a_torn_line_stands_on_a_line_of_its_own),
 		WITH_FILES(a_file_that_cannot_be_opened_is_named_with_its_place),
 		WITH_FILES(every_problem_of_the_section_is_found_with_its_place),
 		WITH_FILES(rotation_keeps_so_many_files),
