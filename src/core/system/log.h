@@ -13,9 +13,10 @@
  *
  * `log` may be NULL wherever a line is made: nothing is logged then.
  *
- * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued and shipped
- * with the next call that finds one of WARNING or above, 100 lines, 64 kB, or a line older than 200 ms.
- * A daemon therefore calls log_flush() from a timer. While the aggregator is away nobody waits for it.
+ * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued, and shipped
+ * by the call that makes a line of WARNING or above, the 100th one, 64 kB, or a line 200 ms or more after
+ * the last shipment. So the last lines of a burst wait for the next one: whoever has a loop calls
+ * log_flush() from a timer. While the aggregator is away nobody waits for it.
  *
  * After a fork both processes may log.
  *

@@ -27,7 +27,7 @@ enum {
 	LOG_BATCH_RECORDS = 100,            /* a batch is closed with so many records, */
 	LOG_BATCH_BYTES = 64 << 10,         /* or when it is that long */
 	LOG_BATCH_MESSAGE_MOST = 128 << 10, /* a longer message is cut into several records */
-	LOG_BATCH_AGE_MS = 200,             /* no record waits longer for the next call */
+	LOG_BATCH_PAUSE_MS = 200,           /* a line so long after the last batch goes at once */
 };
 
 /* Append a record as one element of `records`. Its texts are UTF-8; time, process and host are given.

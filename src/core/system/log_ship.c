@@ -47,7 +47,7 @@ struct log_shipper {
 	struct buffer queue;
 	size_t queue_count;
 	size_t batch_len, batch_count; /* the batch in front; 0: none was sent yet */
-	int64_t oldest_ms;             /* when the first one was queued */
+	int64_t shipped_ms;            /* when that was last done or tried */
 	int64_t pause_until_ms, pause_ms;
 
 	size_t spooled;
@@ -144,7 +144,6 @@ static void forget_batch(struct log_shipper *shipper)
 	shipper->queue_count -= shipper->batch_count;
 	shipper->batch_len = shipper->batch_count = 0;
 	shipper->sequence++;
-	shipper->oldest_ms = clock_mono_ms();
 }
 
 /* NC_OK: the aggregator has written it; NC_ERR_REFUSED: it never will. */
@@ -196,6 +195,7 @@ bool log_shipper_flush(struct log_shipper *shipper, int64_t timeout_ms)
 
 	if (shipper->process_id != getpid())
 		return true; /* those lines are the other process's */
+	shipper->shipped_ms = clock_mono_ms();
 	while (shipper->queue_count > 0) {
 		int64_t now_ms = clock_mono_ms();
 		int64_t left_ms = end_ms - now_ms;
@@ -301,7 +301,6 @@ static void queue_record(struct log_shipper *shipper, const struct log_record *r
 		return;
 	}
 	if (shipper->queue_count++ == 0)
-		shipper->oldest_ms = clock_mono_ms();
 }
 
 static void add_lost_record(struct log_shipper *shipper)
@@ -342,7 +341,7 @@ static bool is_time_to_ship(const struct log_shipper *shipper, int level)
 		return false;
 	return level >= LEVEL_WARNING || shipper->queue_count >= LOG_BATCH_RECORDS ||
 	       shipper->queue.len >= LOG_BATCH_BYTES ||
-	       now_ms - shipper->oldest_ms >= LOG_BATCH_AGE_MS;
+	       now_ms - shipper->shipped_ms >= LOG_BATCH_PAUSE_MS;
 }
 
 void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, bool keep_newlines)
