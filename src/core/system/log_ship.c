@@ -300,7 +300,7 @@ static void queue_record(struct log_shipper *shipper, const struct log_record *r
 		shipper->lost++;
 		return;
 	}
-	if (shipper->queue_count++ == 0)
+	shipper->queue_count++;
 }
 
 static void add_lost_record(struct log_shipper *shipper)
