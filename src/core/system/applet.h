@@ -33,7 +33,7 @@ struct applet {
 };
 
 /* `config_file` and `--debug`: the tables that every daemon and worker, and every command that takes
- * a configuration, puts in front of its own (core/system/standard_options.c). */
+ * a configuration, puts in front of its own (core/system/applet.c). */
 extern const struct cli_option cli_config_file_option[];
 extern const struct cli_option cli_debug_option[];
 
@@ -51,5 +51,14 @@ struct applet_cli {
 	struct cli_spec spec;
 };
 void applet_cli_init(struct applet_cli *storage, const struct applet *self);
+
+/* The configuration file of a command: what was given, else $NOWCAST_YAML, else ./nowcast.yaml. */
+const char *applet_config_file(const char *given);
+/* Does a word name a configuration file (`.yaml`, `.yml`)? */
+bool text_ends_in_yaml(const char *text);
+/* COLUMNS, else the terminal's, else 80. */
+unsigned applet_terminal_width(int fd);
+/* Write a result to standard output; the exit status: a full disk or a closed pipe is EXIT_FAILED. */
+int applet_show(const struct buffer *text);
 
 #endif

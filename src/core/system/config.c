@@ -266,7 +266,7 @@ static enum nc_err read_config(
 		return err;
 	reading->tree = config->tree;
 	config_normalise(reading);
-	if (reading->normal.text.failed || reading->findings->failed)
+	if (reading->nomem || reading->normal.text.failed || reading->findings->failed)
 		return NC_ERR_NOMEM;
 	return reading->first_error == NC_OK ? bind(reading, config) : reading->first_error;
 }

@@ -72,6 +72,7 @@ struct reading {
 	struct findings *findings;
 	struct normal normal;
 	enum nc_err first_error; /* NC_OK: none yet */
+	bool nomem;              /* memory ran out: what was found is not all */
 };
 
 /* A problem at the place of `at` (may be NULL: the whole file). `name` is explained in nowcast-check(1). */

@@ -52,7 +52,7 @@ char *scalar_text(struct reading *reading, const struct value *key, const struct
 	}
 	text = print_scalar(value);
 	if (text == NULL) {
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 	} else if (text[0] == '\0') {
 		config_error(reading, "empty-value", value, "`%s` must not be empty",
 			value_as_text(key, "this"));
@@ -92,6 +92,8 @@ static void warn_unknown_key(struct reading *reading, const char *words, const s
 	if (typed != NULL)
 		config_warning(reading, "unknown-key", key, "%s has no key `%s`%s", words, typed,
 			did_you_mean(typed, names, count).text);
+	else
+		reading->nomem = true;
 	free(typed);
 }
 
@@ -138,7 +140,7 @@ void warn_unregistered(struct reading *reading, const struct value *at, const ch
 	const char **names = calloc(count + 1, sizeof(*names));
 
 	if (names == NULL) {
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -360,7 +362,7 @@ static char *name_of_key(struct reading *reading, const struct value *key)
 	char *name = print_scalar(key);
 
 	if (name == NULL)
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 	else if (!value_is(key, VALUE_TEXT))
 		config_warning(reading, "name-is-no-text", key,
 			"YAML reads the name `%s` as %s; it is taken as it is written, and should "
@@ -387,7 +389,7 @@ static void take_type(struct reading *reading, const struct value *key, const st
 	} else {
 		words = print_scalar(meaning);
 		if (words == NULL)
-			reading->normal.text.failed = true;
+			reading->nomem = true;
 	}
 	normal_at(&reading->normal, key);
 	normal_open(&reading->normal, '{');
@@ -443,7 +445,7 @@ static void take_checklist_key(struct reading *reading, const struct value *work
 	}
 	text = print_scalar(key);
 	if (text == NULL) {
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 		return;
 	}
 	normal_at(&reading->normal, key);

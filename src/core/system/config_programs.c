@@ -404,7 +404,7 @@ static void write_words(
 	}
 	normal_close(&reading->normal, ']');
 	if (written.failed || word.failed)
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 	buffer_finish(&written);
 	buffer_finish(&word);
 }
@@ -507,7 +507,7 @@ static void write_default_programs(
 	}
 	normal_close(&reading->normal, ']');
 	if (name.failed)
-		reading->normal.text.failed = true;
+		reading->nomem = true;
 	buffer_finish(&name);
 }
 

@@ -74,7 +74,7 @@ static void take_options(
 	if (value_is(value, VALUE_NULL) || value_as_text(value, NULL) != NULL) {
 		slot->options = strdup(value_as_text(value, ""));
 		if (slot->options == NULL)
-			reading->normal.text.failed = true;
+			reading->nomem = true;
 	} else {
 		slot->options = scalar_text(reading, key, value);
 	}

@@ -295,7 +295,8 @@ static void queue_record(struct log_shipper *shipper, const struct log_record *r
 	buffer_append_char(&shipper->queue, '\n');
 	if (shipper->queue.failed) {
 		shipper->queue.len = before;
-		shipper->queue.data[before] = '\0';
+		if (shipper->queue.capacity > 0)
+			shipper->queue.data[before] = '\0';
 		shipper->queue.failed = false;
 		shipper->lost++;
 		return;
