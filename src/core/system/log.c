@@ -139,7 +139,9 @@ static enum nc_err open_handlers(struct log *log, const struct config *config, s
 		struct error why;
 		enum nc_err err = NC_OK;
 
-		if (handler->kind == HANDLER_AGGREGATOR && log->shipper == NULL)
+		if (config == NULL) /* the console alone, which has no file */
+			(void)log_handler_open(handler, NULL);
+		else if (handler->kind == HANDLER_AGGREGATOR && log->shipper == NULL)
 			err = log_shipper_create(
 				config, log->process_name, log->host, &log->shipper, error);
 		else if (!handler->delayed && log_handler_open(handler, &why) != NC_OK)
