@@ -1,4 +1,5 @@
 /* core/system/log: formats, levels and routing, files, rotation */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -753,6 +754,67 @@ static void a_batch_is_read_as_it_was_written(void **state)
 	buffer_finish(&records);
 }
 
+/* Only one file is in the directory `name`: its path. */
+static const char *only_file_of(const struct fixture *f, const char *name)
+{
+	static char path[512];
+	DIR *directory = opendir(path_of(f, name));
+	const struct dirent *entry;
+	int count = 0;
+
+	assert_non_null(directory);
+	while ((entry = readdir(directory)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", name, entry->d_name);
+		count++;
+	}
+	assert_int_equal(closedir(directory), 0);
+	assert_int_equal(count, 1);
+	return path;
+}
+
+static void what_cannot_be_shipped_is_spooled_whole_and_in_order(void **state)
+{
+	struct fixture *f = *state;
+	const char *text;
+	int lines = 0;
+	uint64_t sequence = 0;
+
+	set_section(f, "logging:\n"
+		       "  aggregator: {version: 1}\n"
+		       "  publisher:\n"
+		       "    version: 1\n"
+		       "    handlers: {pub: {class: zmq.log.handlers.PUBHandler}}\n"
+		       "    root: {level: DEBUG, handlers: [pub]}\n");
+	open_log(f, LOG_MODE_NORMAL);
+	for (int i = 0; i < 250; i++)
+		log_info(f->log, "%d", i);
+	log_destroy(f->log);
+	f->log = NULL;
+	text = content(f, only_file_of(f, STATE_LOG_SPOOL));
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\n");
+		struct log_batch batch;
+
+		assert_int_equal(log_batch_read(text, len, &batch, NULL), NC_OK);
+		assert_int_equal(batch.sequence, ++sequence);
+		for (size_t i = 0; i < log_batch_count(&batch); i++) {
+			struct log_record read = log_batch_at(&batch, i);
+			char number[16];
+
+			(void)snprintf(number, sizeof(number), "%d", lines++);
+			assert_string_equal(read.message, number);
+			assert_string_equal(read.logger, "manager");
+			assert_int_equal(read.process_id, getpid());
+		}
+		log_batch_finish(&batch);
+		text += len + 1;
+	}
+	assert_int_equal(lines, 250);
+	assert_true(sequence >= 3);
+}
+
 static void what_is_no_batch_is_refused(void **state)
 {
 #define SOURCE "\"source\": \"0190a6a0-0000-7000-8000-000000000001\""
@@ -813,6 +875,7 @@ int main(void)
 		WITH_FILES(the_files_to_rotate_are_those_of_used_rotating_handlers),
 		WITH_FILES(no_line_is_lost_torn_or_doubled_by_rotation),
 		cmocka_unit_test(a_batch_is_read_as_it_was_written),
+		WITH_FILES(what_cannot_be_shipped_is_spooled_whole_and_in_order),
 		cmocka_unit_test(what_is_no_batch_is_refused),
 	};
 

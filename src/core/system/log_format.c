@@ -421,13 +421,14 @@ static void print_time(const char *date_format, int64_t real_ns, struct buffer *
 
 static double fraction_of(enum field field, const struct log_view *view)
 {
-	double created = (double)(view->real_ns / NS_PER_S) +
-			 (double)(view->real_ns % NS_PER_S) / (double)NS_PER_S;
+	int64_t seconds = view->real_ns / NS_PER_S;
+	int64_t rest_ns = view->real_ns % NS_PER_S;
+	int64_t milliseconds = rest_ns / NS_PER_MS;
 
 	if (field == FIELD_CREATED)
-		return created;
+		return (double)seconds + (double)rest_ns / (double)NS_PER_S;
 	if (field == FIELD_MSECS)
-		return (double)(view->real_ns % NS_PER_S / NS_PER_MS);
+		return (double)milliseconds;
 	return (double)(view->real_ns - view->start_ns) / (double)NS_PER_MS;
 }
 
