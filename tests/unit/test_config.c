@@ -15,6 +15,7 @@
 #include "core/system/config.h"
 #include "core/system/config_internal.h"
 #include "core/system/file.h"
+#include "failing_malloc.h"
 
 static const char beginning[] =
 	"checklist file: checklist.yaml\n"
@@ -465,6 +466,75 @@ static void a_text_that_does_not_fit_the_schema_is_refused_with_its_place(void *
 	value_destroy(at);
 }
 
+/* --- memory --- */
+
+/* A bit of everything, good and bad. */
+static const char varied[] =
+	"checklist file: $(NOWCAST.ENV.NOWCAST_LOGS)/c.yaml\n"
+	"logging: {version: 1}\n"
+	"shedule: 1\n"
+	"zmq: {hots: a, ports: {manager: 1}}\n"
+	"message registry:\n"
+	"  workers: {sleep: {checklist key: a, success: b, 06: }, awaken: {}}\n"
+	"scheduled workers:\n"
+	"  - a.awakn: {every: day, at: 15:15, cmd line opts: a b}\n"
+	"workers:\n"
+	"  default: {command: [a, <worker>], success: '<arguments[0]>', retry: {times: 3}}\n"
+	"deployment: [a, {b: [$(NOWCAST.ENV.NOWCAST_LOGS)]}, {$(NOWCAST.ENV.NOWCAST_LOGS): 1}]\n";
+
+static enum nc_err load_for_findings(const char *text, struct findings *findings)
+{
+	struct config *config = NULL;
+	enum nc_err err;
+
+	findings_init(findings);
+	err = config_load_text("/etc/nowcast.yaml", text, strlen(text), &config, findings, NULL);
+	assert_true((err == NC_OK) == (config != NULL));
+	config_destroy(config);
+	return err;
+}
+
+/*
+ * Load `text` with the N-th allocation failing, for every N: out of memory is said, or all that is found is
+ * what is found otherwise (vasprintf() can do without one of its allocations).
+ */
+static void load_without_memory(const char *text)
+{
+	struct findings all, findings;
+	enum nc_err wanted = load_for_findings(text, &all);
+	bool failed = FAILING_MALLOC;
+	long said = 0;
+
+	for (long nth = 1; failed; nth++) {
+		enum nc_err err;
+
+		memory_fail_at(nth);
+		err = load_for_findings(text, &findings);
+		failed = memory_has_failed();
+		if (err != NC_ERR_NOMEM && (err != wanted || findings.count != all.count))
+			fail_msg("allocation %ld failed: result %d, %zu findings of %zu", nth,
+				(int)err, findings.count, all.count);
+		said += err == NC_ERR_NOMEM;
+		findings_finish(&findings);
+		if (memory_outstanding() != 0)
+			fail_msg("allocation %ld failed, and %ld were not freed", nth,
+				memory_outstanding());
+	}
+	assert_true(said > 100 || !FAILING_MALLOC);
+	findings_finish(&all);
+}
+
+static void r21_no_failed_allocation_is_taken_for_a_configuration(void **state)
+{
+	struct buffer bad;
+
+	load_without_memory(varied);
+	buffer_init(&bad);
+	buffer_printf(&bad, "%s%s", varied, "state group: [a]\n");
+	load_without_memory(bad.data);
+	buffer_finish(&bad);
+}
+
 /* --- the state directory --- */
 
 struct place_of_state {
@@ -681,6 +751,7 @@ int main(void)
 		cmocka_unit_test(the_code_says_what_kind_of_error_it_is),
 		cmocka_unit_test(a_file_that_its_group_may_write_is_read),
 		cmocka_unit_test(a_text_that_does_not_fit_the_schema_is_refused_with_its_place),
+		cmocka_unit_test(r21_no_failed_allocation_is_taken_for_a_configuration),
 		cmocka_unit_test(s2_the_state_directory_is_made_for_us_alone),
 		cmocka_unit_test(s2_with_a_state_group_that_group_may_enter),
 		cmocka_unit_test(s2_a_state_directory_that_is_open_to_others_is_refused),

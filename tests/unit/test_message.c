@@ -9,6 +9,7 @@
 
 #include "core/data/yaml.h"
 #include "core/system/message.h"
+#include "failing_malloc.h"
 
 static enum nc_err read_message(const char *text, struct message *message, struct error *error)
 {
@@ -198,6 +199,36 @@ static void times_keep_their_kind_in_a_payload(void **state)
 	buffer_finish(&out);
 }
 
+static void r21_no_failed_allocation_is_taken_for_a_message(void **state)
+{
+	static const char text[] = "{source: a, type: b, payload: {c: [1, d]}, id: e, launch: f,"
+				   " token: g, report: {h: 1}}";
+	bool failed = FAILING_MALLOC;
+
+	for (long nth = 1; failed; nth++) {
+		struct message message, made;
+		struct buffer out;
+		enum nc_err err, made_err;
+
+		buffer_init(&out);
+		message_init(&made);
+		memory_fail_at(nth);
+		err = read_message(text, &message, NULL);
+		made_err = err == NC_OK ? message_make(&made, "a", "b", message.payload) : NC_OK;
+		if (err == NC_OK && made_err == NC_OK)
+			message_write(&message, &out);
+		failed = memory_has_failed();
+		if (failed && err != NC_ERR_NOMEM && made_err != NC_ERR_NOMEM && !out.failed)
+			fail_msg("allocation %ld failed, and nobody said so", nth);
+		buffer_finish(&out);
+		message_finish(&message);
+		message_finish(&made);
+		if (memory_outstanding() != 0)
+			fail_msg("allocation %ld failed, and %ld were not freed", nth,
+				memory_outstanding());
+	}
+}
+
 static void a_made_message_has_no_id_and_a_null_payload(void **state)
 {
 	struct message message;
@@ -225,6 +256,7 @@ int main(void)
 		cmocka_unit_test(writes_what_it_reads),
 		cmocka_unit_test(writes_scalars_and_long_keys_as_payload),
 		cmocka_unit_test(times_keep_their_kind_in_a_payload),
+		cmocka_unit_test(r21_no_failed_allocation_is_taken_for_a_message),
 		cmocka_unit_test(a_made_message_has_no_id_and_a_null_payload),
 	};
 

@@ -1,6 +1,7 @@
 /* The only file that knows libcyaml. */
 #include <cyaml/cyaml.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,6 +237,13 @@ static const cyaml_config_t *cyaml_settings(struct complaint *complaint, cyaml_c
 	return storage;
 }
 
+/* Lack of memory within libyaml comes as an error of its parser, for which libyaml has no words. */
+static bool is_lack_of_memory(cyaml_err_t result, const struct complaint *complaint)
+{
+	return result == CYAML_ERR_OOM || result == CYAML_ERR_LIBYAML_PARSER_INIT ||
+	       (result == CYAML_ERR_LIBYAML_PARSER && strstr(complaint->text, "(null)") != NULL);
+}
+
 enum nc_err bound_load(const struct normal *normal, struct bound **ret_bound, struct error *error)
 {
 	struct complaint complaint = { 0 };
@@ -252,7 +260,7 @@ enum nc_err bound_load(const struct normal *normal, struct bound **ret_bound, st
 		*ret_bound = data;
 		return NC_OK;
 	}
-	if (result == CYAML_ERR_OOM)
+	if (is_lack_of_memory(result, &complaint))
 		return error_nomem(error);
 	if (complaint.line > 0 && complaint.line <= normal->count)
 		place = normal->places[complaint.line - 1];

@@ -1,5 +1,6 @@
 /* The sections of the framework, each checked and written in normal form (config_internal.h). */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
