@@ -124,6 +124,8 @@ def special_cases(nowcast, directory):
     one(os.path.join(directory, "nul.yaml"),
         "1:8: error: a NUL character cannot be part of a text [syntax]")
     host_cases(directory, write, one)
+    host_warnings(nowcast, write)
+    manual_example(nowcast, write)
 
 
 def host_cases(directory, write, one):
@@ -146,6 +148,47 @@ def host_cases(directory, write, one):
     os.chmod(state, 0o755)
     one(path, f"error: the state directory {state} has the mode 0755, and others must not enter it: "
         f"chmod 0700 {state} [state-directory]")
+
+
+def host_warnings(nowcast, write):
+    """What is no error, and depends on the host: the names of the findings."""
+
+    def names(path, limit=None):
+        command = [nowcast, "check", path]
+        if limit is not None:
+            command = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *command]
+        output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return re.findall(r"\[([a-z-]+)\]$", output, re.MULTILINE)
+
+    def has(what, found, name, wanted):
+        if (name in found) != wanted:
+            complain(f"{what}: {name} is {'not ' if wanted else ''}among {found}")
+
+    good = write("good.yaml", GOOD)
+    has("a limit of 200 files", names(good, 200), "few-descriptors", True)
+    has("a limit of 1024 files", names(good, 1024), "few-descriptors", False)
+    absent = write("absent_directory.yaml", GOOD.replace("checklist.yaml", "nowhere/c.yaml", 1))
+    has("an absent directory", names(absent), "directory", True)
+    has("a directory that is there", names(good), "directory", False)
+    group = write("group_writable.yaml", GOOD, 0o664)
+    has("a file that its group may write", names(group), "writable-by-group", True)
+    has("a file that we may write", names(good), "writable-by-group", False)
+    has("no rules", names(good), "no-rules", True)
+    write("next_workers.yaml", "{}\n")
+    has("rules", names(good), "no-rules", False)
+    has("a worker that is built in", names(good), "no-program", False)
+    other = write("other.yaml", GOOD.replace("sleep:", "slumber:"))
+    has("a worker that is not built in", names(other), "no-program", True)
+    other = write("other.yaml", GOOD.replace("sleep:", "slumber:")
+                  + "workers: {default: {command: [run, <worker>]}}\n")
+    has("a worker with a program", names(other), "no-program", False)
+
+
+def manual_example(nowcast, write):
+    """The example of nowcast.yaml(5) is a good configuration."""
+    with open(os.path.join(HERE, "..", "..", "man", "nowcast.yaml.5"), encoding="utf-8") as file:
+        example = file.read().split(".Bd -literal\n", 1)[1].split(".Ed", 1)[0]
+    expect("the example of nowcast.yaml(5)", check(nowcast, write("example.yaml", example)), [])
 
 
 def message_patterns(function):

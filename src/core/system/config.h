@@ -114,7 +114,7 @@ struct config {
  * Read and check `file`. All problems go to `findings` (may be NULL); the return value tells of the
  * first error: NC_ERR_NOT_FOUND, NC_ERR_SYNTAX, NC_ERR_INVALID, NC_ERR_LIMIT, NC_ERR_SYSTEM,
  * NC_ERR_NOMEM; `error` then has its place and text, as `FILE:LINE:COLUMN: ...`. With NC_OK *ret_config
- * is the caller's.
+ * is the caller's. A file that everybody may write is refused.
  */
 enum nc_err config_load(const char *file, struct config **ret_config, struct findings *findings,
 	struct error *error);
