@@ -1,0 +1,467 @@
+/*
+ * nng 1.5.2 to 1.11. Design: every open question or request has a context and an aio of its own; nng's
+ * threads run only `aio_done`, which posts the item to the loop and touches nothing else. So all state here
+ * belongs to the loop's thread, and an item belongs to nng from its send or receive until it is posted.
+ *
+ * Lifetime at the end: nng_close() of 1.5.2 may hang (facts of the package, measured), so an object that is
+ * destroyed is only marked; its socket is closed by a thread that is not waited for longer than a second,
+ * and what nng may still touch is not freed. A process that closes is a process that ends.
+ */
+#include "core/system/net.h"
+
+#include <errno.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if NNG_MAJOR_VERSION != 1
+#error "nng 1.5.2 to 1.11 is needed: version 2 has another interface"
+#endif
+
+enum {
+	RECONNECT_LEAST_MS = 50,
+	RECONNECT_MOST_MS = 1000,
+	CLOSE_WAIT_S = 1,
+};
+
+static enum nc_err nng_failed(int code, const char *what, const char *url, struct error *error)
+{
+	if (code == NNG_ENOMEM)
+		return error_nomem(error);
+	return error_set(error, code == NNG_EADDRINUSE ? NC_ERR_REFUSED : NC_ERR_SYSTEM,
+		"cannot %s %s: %s", what, url, nng_strerror(code));
+}
+
+static enum nc_err meaning_of(int code)
+{
+	switch (code) {
+	case 0:
+		return NC_OK;
+	case NNG_ETIMEDOUT:
+		return NC_ERR_TIMEOUT;
+	case NNG_ENOMEM:
+		return NC_ERR_NOMEM;
+	case NNG_EMSGSIZE:
+		return NC_ERR_LIMIT;
+	default:
+		return NC_ERR_CLOSED;
+	}
+}
+
+/* --- closing, bounded --- */
+
+static void *close_socket(void *argument)
+{
+	nng_socket socket = { .id = (uint32_t)(uintptr_t)argument };
+
+	(void)nng_close(socket);
+	return NULL;
+}
+
+static void close_bounded(nng_socket socket)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, close_socket, (void *)(uintptr_t)socket.id) != 0)
+		return; /* then it is closed by the end of the process */
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CLOSE_WAIT_S;
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+		(void)pthread_detach(thread);
+}
+
+/* --- endpoints --- */
+
+static enum nc_err start_endpoint(
+	nng_socket socket, const char *url, enum net_side side, struct error *error)
+{
+	nng_listener listener;
+	nng_dialer dialer;
+	int code;
+
+	if (side == NET_LISTEN) {
+		code = nng_listener_create(&listener, socket, url);
+		if (code == 0)
+			code = nng_listener_set_size(listener, NNG_OPT_RECVMAXSZ, NET_MESSAGE_MOST);
+		if (code == 0 && strncmp(url, "ipc:", 4) == 0)
+			code = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0600);
+		if (code == 0)
+			code = nng_listener_start(listener, 0);
+		return code == 0 ? NC_OK : nng_failed(code, "listen at", url, error);
+	}
+	code = nng_dialer_create(&dialer, socket, url);
+	if (code == 0)
+		code = nng_dialer_set_size(dialer, NNG_OPT_RECVMAXSZ, NET_MESSAGE_MOST);
+	if (code == 0)
+		code = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMINT, RECONNECT_LEAST_MS);
+	if (code == 0)
+		code = nng_dialer_set_ms(dialer, NNG_OPT_RECONNMAXT, RECONNECT_MOST_MS);
+	if (code == 0)
+		code = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+	return code == 0 ? NC_OK : nng_failed(code, "connect to", url, error);
+}
+
+/* --- who answers --- */
+
+enum request_state {
+	REQUEST_RECEIVING,
+	REQUEST_OPEN,
+	REQUEST_SENDING
+};
+
+struct net_request {
+	struct net_replier *replier;
+	enum request_state state;
+	nng_ctx ctx;
+	nng_aio *aio;
+	struct loop_post post;
+	struct net_request *next;
+};
+
+struct net_replier {
+	struct loop *loop;
+	nng_socket socket;
+	net_request_function *function;
+	void *argument;
+	struct net_request *requests;
+	bool destroyed;
+};
+
+static void request_done(void *argument)
+{
+	struct net_request *request = argument;
+
+	loop_post(request->replier->loop, &request->post);
+}
+
+static void receive_next(struct net_request *request)
+{
+	request->state = REQUEST_RECEIVING;
+	nng_ctx_recv(request->ctx, request->aio);
+}
+
+static void request_step(void *argument)
+{
+	struct net_request *request = argument;
+	struct net_replier *replier = request->replier;
+	int code = nng_aio_result(request->aio);
+	nng_msg *message;
+
+	if (replier->destroyed || code == NNG_ECLOSED)
+		return;
+	if (request->state == REQUEST_SENDING) {
+		if (code != 0) /* the peer has left: the message is still ours */
+			nng_msg_free(nng_aio_get_msg(request->aio));
+		receive_next(request);
+		return;
+	}
+	if (code != 0) {
+		receive_next(request);
+		return;
+	}
+	message = nng_aio_get_msg(request->aio);
+	nng_aio_set_msg(request->aio, NULL);
+	request->state = REQUEST_OPEN;
+	replier->function(replier->argument, request, nng_msg_body(message), nng_msg_len(message));
+	nng_msg_free(message);
+}
+
+void net_answer(struct net_request *request, const void *bytes, size_t len)
+{
+	nng_msg *message;
+
+	if (request->replier->destroyed)
+		return;
+	if (nng_msg_alloc(&message, 0) != 0 || nng_msg_append(message, bytes, len) != 0) {
+		/* No memory for the answer: the peer asks again after its time. */
+		receive_next(request);
+		return;
+	}
+	request->state = REQUEST_SENDING;
+	nng_aio_set_msg(request->aio, message);
+	nng_ctx_send(request->ctx, request->aio);
+}
+
+static int add_request(struct net_replier *replier)
+{
+	struct net_request *request = calloc(1, sizeof(*request));
+	int code;
+
+	if (request == NULL)
+		return NNG_ENOMEM;
+	request->replier = replier;
+	request->post.function = request_step;
+	request->post.argument = request;
+	code = nng_ctx_open(&request->ctx, replier->socket);
+	if (code == 0)
+		code = nng_aio_alloc(&request->aio, request_done, request);
+	if (code != 0) {
+		free(request);
+		return code;
+	}
+	request->next = replier->requests;
+	replier->requests = request;
+	receive_next(request);
+	return 0;
+}
+
+enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side side,
+	unsigned contexts, net_request_function *function, void *argument,
+	struct net_replier **ret_replier, struct error *error)
+{
+	struct net_replier *replier = calloc(1, sizeof(*replier));
+	enum nc_err err;
+	int code;
+
+	if (replier == NULL)
+		return error_nomem(error);
+	replier->loop = loop;
+	replier->function = function;
+	replier->argument = argument;
+	code = nng_rep0_open(&replier->socket);
+	if (code != 0) {
+		free(replier);
+		return nng_failed(code, "open a socket for", url, error);
+	}
+	for (unsigned i = 0; code == 0 && i < contexts; i++)
+		code = add_request(replier);
+	err = code == 0 ? start_endpoint(replier->socket, url, side, error)
+			: nng_failed(code, "open a context for", url, error);
+	if (err != NC_OK) {
+		net_replier_destroy(replier);
+		return err;
+	}
+	*ret_replier = replier;
+	return NC_OK;
+}
+
+void net_replier_destroy(struct net_replier *replier)
+{
+	if (replier == NULL)
+		return;
+	replier->destroyed = true;
+	close_bounded(replier->socket);
+	/* nng's threads may still post its items: see the top of this file. */
+}
+
+/* --- who asks --- */
+
+enum question_state {
+	QUESTION_SENDING,
+	QUESTION_WAITING
+};
+
+struct question {
+	struct net_requester *requester;
+	enum question_state state;
+	nng_ctx ctx;
+	nng_aio *aio;
+	struct loop_post post;
+	net_answer_function *function;
+	void *argument;
+	struct question *next; /* among the free ones */
+};
+
+struct net_requester {
+	struct loop *loop;
+	nng_socket socket;
+	net_peer_function *peer_function;
+	void *argument;
+	struct question *free_questions;
+	bool destroyed;
+	/* Written by nng's threads under the mutex. */
+	pthread_mutex_t mutex;
+	unsigned peers;
+	bool peers_posted;
+	struct loop_post peers_post;
+};
+
+static void peers_changed(void *argument)
+{
+	struct net_requester *requester = argument;
+	unsigned peers;
+
+	(void)pthread_mutex_lock(&requester->mutex);
+	peers = requester->peers;
+	requester->peers_posted = false;
+	(void)pthread_mutex_unlock(&requester->mutex);
+	if (!requester->destroyed && requester->peer_function != NULL)
+		requester->peer_function(requester->argument, peers);
+}
+
+static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+	struct net_requester *requester = argument;
+	bool post;
+
+	(void)pthread_mutex_lock(&requester->mutex);
+	if (event == NNG_PIPE_EV_ADD_POST)
+		requester->peers++;
+	else if (requester->peers > 0)
+		requester->peers--;
+	post = !requester->peers_posted;
+	requester->peers_posted = true;
+	(void)pthread_mutex_unlock(&requester->mutex);
+	if (post)
+		loop_post(requester->loop, &requester->peers_post);
+}
+
+unsigned net_peers(const struct net_requester *requester)
+{
+	struct net_requester *r = (struct net_requester *)(uintptr_t)requester; /* for its mutex */
+	unsigned peers;
+
+	(void)pthread_mutex_lock(&r->mutex);
+	peers = r->peers;
+	(void)pthread_mutex_unlock(&r->mutex);
+	return peers;
+}
+
+static void question_done(void *argument)
+{
+	struct question *question = argument;
+
+	loop_post(question->requester->loop, &question->post);
+}
+
+static void question_step(void *argument)
+{
+	struct question *q = argument;
+	struct net_requester *requester = q->requester;
+	int code = nng_aio_result(q->aio);
+	nng_msg *answer = NULL;
+	net_answer_function *function = q->function;
+	void *function_argument = q->argument;
+
+	if (requester->destroyed)
+		return;
+	if (q->state == QUESTION_SENDING && code == 0) {
+		q->state = QUESTION_WAITING;
+		nng_ctx_recv(q->ctx, q->aio);
+		return;
+	}
+	if (q->state == QUESTION_SENDING)
+		nng_msg_free(nng_aio_get_msg(q->aio));
+	else if (code == 0)
+		answer = nng_aio_get_msg(q->aio);
+	nng_aio_set_msg(q->aio, NULL);
+	/* The context is closed when it failed: a late answer must not meet the next question. */
+	if (code != 0) {
+		(void)nng_ctx_close(q->ctx);
+		nng_aio_free(q->aio);
+		free(q);
+	} else {
+		q->next = requester->free_questions;
+		requester->free_questions = q;
+	}
+	if (answer != NULL) {
+		function(function_argument, NC_OK, nng_msg_body(answer), nng_msg_len(answer));
+		nng_msg_free(answer);
+	} else {
+		function(function_argument, meaning_of(code), NULL, 0);
+	}
+}
+
+static struct question *question_take(struct net_requester *requester, int *ret_code)
+{
+	struct question *q = requester->free_questions;
+
+	if (q != NULL) {
+		requester->free_questions = q->next;
+		return q;
+	}
+	*ret_code = NNG_ENOMEM;
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		return NULL;
+	q->requester = requester;
+	q->post.function = question_step;
+	q->post.argument = q;
+	*ret_code = nng_ctx_open(&q->ctx, requester->socket);
+	if (*ret_code == 0) {
+		/* Our own senders send again, with the same id. */
+		*ret_code = nng_ctx_set_ms(q->ctx, NNG_OPT_REQ_RESENDTIME, -1);
+		if (*ret_code == 0)
+			*ret_code = nng_aio_alloc(&q->aio, question_done, q);
+		if (*ret_code == 0)
+			return q;
+		(void)nng_ctx_close(q->ctx);
+	}
+	free(q);
+	return NULL;
+}
+
+enum nc_err net_ask(struct net_requester *requester, const void *bytes, size_t len,
+	int64_t timeout_ms, net_answer_function *function, void *argument, struct error *error)
+{
+	struct question *q;
+	nng_msg *message;
+	int code = 0;
+
+	if (len > NET_MESSAGE_MOST)
+		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %d",
+			len, NET_MESSAGE_MOST);
+	if (nng_msg_alloc(&message, 0) != 0)
+		return error_nomem(error);
+	q = nng_msg_append(message, bytes, len) == 0 ? question_take(requester, &code) : NULL;
+	if (q == NULL) {
+		nng_msg_free(message);
+		return code != 0 ? nng_failed(code, "open a context for", "a question", error)
+				 : error_nomem(error);
+	}
+	q->state = QUESTION_SENDING;
+	q->function = function;
+	q->argument = argument;
+	nng_aio_set_timeout(q->aio, (nng_duration)timeout_ms);
+	nng_aio_set_msg(q->aio, message);
+	nng_ctx_send(q->ctx, q->aio);
+	return NC_OK;
+}
+
+enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_side side,
+	net_peer_function *peer_function, void *argument, struct net_requester **ret_requester,
+	struct error *error)
+{
+	struct net_requester *requester = calloc(1, sizeof(*requester));
+	enum nc_err err;
+	int code;
+
+	if (requester == NULL)
+		return error_nomem(error);
+	requester->loop = loop;
+	requester->peer_function = peer_function;
+	requester->argument = argument;
+	requester->peers_post.function = peers_changed;
+	requester->peers_post.argument = requester;
+	(void)pthread_mutex_init(&requester->mutex, NULL);
+	code = nng_req0_open(&requester->socket);
+	if (code != 0) {
+		free(requester);
+		return nng_failed(code, "open a socket for", url, error);
+	}
+	code = nng_pipe_notify(requester->socket, NNG_PIPE_EV_ADD_POST, pipe_event, requester);
+	if (code == 0)
+		code = nng_pipe_notify(
+			requester->socket, NNG_PIPE_EV_REM_POST, pipe_event, requester);
+	err = code == 0 ? start_endpoint(requester->socket, url, side, error)
+			: nng_failed(code, "watch the peers of", url, error);
+	if (err != NC_OK) {
+		net_requester_destroy(requester);
+		return err;
+	}
+	*ret_requester = requester;
+	return NC_OK;
+}
+
+void net_requester_destroy(struct net_requester *requester)
+{
+	if (requester == NULL)
+		return;
+	requester->destroyed = true;
+	close_bounded(requester->socket);
+}
