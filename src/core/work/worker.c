@@ -194,21 +194,23 @@ void worker_log(struct worker *worker, int level, const char *format, ...)
 	free(text);
 }
 
-/* `(success sleep worker slept well)`: the type and what the registry says that it means. */
-static const char *words_of(const struct worker *worker, const char *type)
-{
-	const struct config_worker *entry =
-		config_find_worker(worker->config, worker->applet->name);
-	const struct config_type *found = entry != NULL ? config_find_type(entry, type) : NULL;
-
-	return found != NULL ? found->meaning : "type not registered";
-}
-
+/* What the message registry says, as the manager would: what it does not have is refused there. */
 static enum nc_err debug_message(struct worker *worker, const char *type, struct error *error)
 {
+	const char *name = worker->applet->name;
+	const struct config_worker *entry = config_find_worker(worker->config, name);
+	const struct config_type *found = entry != NULL ? config_find_type(entry, type) : NULL;
+
+	if (entry == NULL)
+		log_error(worker->log, "worker not found in %s message registry: %s",
+			worker->config->file, name);
+	else if (found == NULL)
+		log_error(worker->log,
+			"message type not found for %s worker in %s message registry: %s", name,
+			worker->config->file, type);
 	log_debug(worker->log,
-		"**debug mode** message that would have been sent to manager: (%s %s)", type,
-		words_of(worker, type));
+		"**debug mode** message that would have been sent to manager: (%s%s%s)", type,
+		found != NULL ? " " : "", found != NULL ? found->meaning : "");
 	return error_set(error, NC_ERR_CLOSED, "debug mode: no connection to manager");
 }
 
