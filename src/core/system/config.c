@@ -15,6 +15,7 @@
 
 /* --- problems --- */
 
+NC_PRINTF(5, 0)
 static void add_problem(struct reading *reading, enum severity severity, const char *name,
 	const struct value *at, const char *format, va_list arguments)
 {
@@ -288,47 +289,32 @@ static enum nc_err report(
 	return error_nomem(error);
 }
 
-static enum nc_err load(const char *file, const char *text, size_t len, struct config **ret_config,
-	struct findings *findings, struct error *error)
+static enum nc_err load(struct reading *reading, const char *text, size_t len,
+	struct config **ret_config, struct error *error)
 {
-	struct reading reading = { .file = file, .findings = findings };
-	struct config *config = NULL;
-	size_t start = findings->count;
-	struct buffer read;
-	enum nc_err err = NC_OK;
+	size_t start = reading->findings->count;
+	struct config *config = make_config(reading->file, text, len);
+	enum nc_err err = config != NULL ? read_config(reading, text, len, config) : NC_ERR_NOMEM;
 
-	buffer_init(&read);
-	normal_init(&reading.normal);
-	if (text == NULL) {
-		if (read_text(&reading, &read)) {
-			text = read.data;
-			len = read.len;
-		} else {
-			err = reading.first_error;
-		}
-	}
-	if (err == NC_OK) {
-		config = make_config(file, text, len);
-		err = config != NULL ? read_config(&reading, text, len, config) : NC_ERR_NOMEM;
-	}
-	normal_finish(&reading.normal);
-	buffer_finish(&read);
+	normal_finish(&reading->normal);
 	if (err == NC_OK) {
 		*ret_config = config;
 		return NC_OK;
 	}
 	config_destroy(config);
-	return err == NC_ERR_NOMEM ? error_nomem(error) : report(findings, start, err, error);
+	return err == NC_ERR_NOMEM ? error_nomem(error)
+				   : report(reading->findings, start, err, error);
 }
 
 enum nc_err config_load_text(const char *file, const char *text, size_t len,
 	struct config **ret_config, struct findings *findings, struct error *error)
 {
-	struct findings own;
+	struct findings own = { 0 };
+	struct reading reading = { .file = file, .findings = findings != NULL ? findings : &own };
 	enum nc_err err;
 
-	findings_init(&own);
-	err = load(file, text, len, ret_config, findings != NULL ? findings : &own, error);
+	normal_init(&reading.normal);
+	err = load(&reading, text, len, ret_config, error);
 	findings_finish(&own);
 	return err;
 }
@@ -336,7 +322,21 @@ enum nc_err config_load_text(const char *file, const char *text, size_t len,
 enum nc_err config_load(const char *file, struct config **ret_config, struct findings *findings,
 	struct error *error)
 {
-	return config_load_text(file, NULL, 0, ret_config, findings, error);
+	struct findings own = { 0 };
+	struct reading reading = { .file = file, .findings = findings != NULL ? findings : &own };
+	size_t start = reading.findings->count;
+	struct buffer text;
+	enum nc_err err;
+
+	buffer_init(&text);
+	normal_init(&reading.normal);
+	if (read_text(&reading, &text))
+		err = load(&reading, text.data, text.len, ret_config, error);
+	else
+		err = report(reading.findings, start, reading.first_error, error);
+	buffer_finish(&text);
+	findings_finish(&own);
+	return err;
 }
 
 void config_destroy(struct config *config)

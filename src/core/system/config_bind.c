@@ -208,6 +208,7 @@ struct complaint {
 	unsigned line;
 };
 
+NC_PRINTF(3, 0)
 static void take_complaint(cyaml_log_t level, void *context, const char *format, va_list arguments)
 {
 	struct complaint *complaint = context;

@@ -21,9 +21,9 @@ static char *default_after[] = { text_75, text_crash };
 /* nowcast.yaml(5) says these. */
 static const struct config_program builtin_program = {
 	.name = (char *)"", /* of no entry; nobody writes to it */
-	.grace_time_ms = 10 * 1000,
-	.retry_wait_ms = 60 * 1000,
-	.retry_at_most_ms = 3600 * 1000,
+	.grace_time_ms = INT64_C(10) * 1000,
+	.retry_wait_ms = INT64_C(60) * 1000,
+	.retry_at_most_ms = INT64_C(3600) * 1000,
 	.retry_after = default_after,
 	.retry_after_count = ARRAY_LEN(default_after),
 	.if_running = IF_RUNNING_ALLOW,
@@ -41,9 +41,9 @@ bool duration_parse(const char *text, int64_t *ret_ms)
 		{ "", 1000 },
 		{ "ms", 1 },
 		{ "s", 1000 },
-		{ "min", 60 * 1000 },
-		{ "h", 3600 * 1000 },
-		{ "d", 24 * 3600 * 1000 },
+		{ "min", INT64_C(60) * 1000 },
+		{ "h", INT64_C(3600) * 1000 },
+		{ "d", INT64_C(24) * 3600 * 1000 },
 	};
 	size_t digits = strspn(text, "0123456789");
 	const char *unit = text + digits + strspn(text + digits, " ");
