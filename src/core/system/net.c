@@ -4,8 +4,9 @@
  * belongs to the loop's thread, and an item belongs to nng from its send or receive until it is posted.
  *
  * Lifetime at the end: nng_close() of 1.5.2 may hang (facts of the package, measured), so an object that is
- * destroyed is only marked; its socket is closed by a thread that is not waited for longer than a second,
- * and what nng may still touch is not freed. A process that closes is a process that ends.
+ * destroyed is only marked; its socket is closed and its memory freed by a thread that is not waited for
+ * longer than a second. When it hangs, what nng may still touch stays: a process that closes is a process
+ * that ends.
  */
 #include "core/system/net.h"
 
@@ -14,6 +15,7 @@
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -54,20 +56,13 @@ static enum nc_err meaning_of(int code)
 
 /* --- closing, bounded --- */
 
-static void *close_socket(void *argument)
-{
-	nng_socket socket = { .id = (uint32_t)(uintptr_t)argument };
-
-	(void)nng_close(socket);
-	return NULL;
-}
-
-static void close_bounded(nng_socket socket)
+/* Run `function` in a thread; wait for it for CLOSE_WAIT_S. */
+static void run_bounded(void *(*function)(void *), void *argument)
 {
 	struct timespec until;
 	pthread_t thread;
 
-	if (pthread_create(&thread, NULL, close_socket, (void *)(uintptr_t)socket.id) != 0)
+	if (pthread_create(&thread, NULL, function, argument) != 0)
 		return; /* then it is closed by the end of the process */
 	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += CLOSE_WAIT_S;
@@ -120,6 +115,7 @@ struct net_request {
 	nng_ctx ctx;
 	nng_aio *aio;
 	struct loop_post post;
+	atomic_bool posted; /* the loop has it: it must stay */
 	struct net_request *next;
 };
 
@@ -129,13 +125,16 @@ struct net_replier {
 	net_request_function *function;
 	void *argument;
 	struct net_request *requests;
-	bool destroyed;
+	atomic_bool destroyed;
 };
 
 static void request_done(void *argument)
 {
 	struct net_request *request = argument;
 
+	if (atomic_load(&request->replier->destroyed))
+		return;
+	atomic_store(&request->posted, true);
 	loop_post(request->replier->loop, &request->post);
 }
 
@@ -149,10 +148,14 @@ static void request_step(void *argument)
 {
 	struct net_request *request = argument;
 	struct net_replier *replier = request->replier;
-	int code = nng_aio_result(request->aio);
 	nng_msg *message;
+	int code;
 
-	if (replier->destroyed || code == NNG_ECLOSED)
+	atomic_store(&request->posted, false);
+	if (atomic_load(&replier->destroyed))
+		return;
+	code = nng_aio_result(request->aio);
+	if (code == NNG_ECLOSED)
 		return;
 	if (request->state == REQUEST_SENDING) {
 		if (code != 0) /* the peer has left: the message is still ours */
@@ -175,7 +178,7 @@ void net_answer(struct net_request *request, const void *bytes, size_t len)
 {
 	nng_msg *message;
 
-	if (request->replier->destroyed)
+	if (atomic_load(&request->replier->destroyed))
 		return;
 	if (nng_msg_alloc(&message, 0) != 0 || nng_msg_append(message, bytes, len) != 0) {
 		/* No memory for the answer: the peer asks again after its time. */
@@ -240,13 +243,32 @@ enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side
 	return NC_OK;
 }
 
+static void *close_replier(void *argument)
+{
+	struct net_replier *replier = argument;
+	struct net_request *request = replier->requests, *next;
+	bool free_all = true;
+
+	(void)nng_close(replier->socket);
+	for (; request != NULL; request = next) {
+		next = request->next;
+		nng_aio_free(request->aio); /* waits for its callback */
+		if (atomic_load(&request->posted))
+			free_all = false;
+		else
+			free(request);
+	}
+	if (free_all)
+		free(replier);
+	return NULL;
+}
+
 void net_replier_destroy(struct net_replier *replier)
 {
 	if (replier == NULL)
 		return;
-	replier->destroyed = true;
-	close_bounded(replier->socket);
-	/* nng's threads may still post its items: see the top of this file. */
+	atomic_store(&replier->destroyed, true);
+	run_bounded(close_replier, replier);
 }
 
 /* --- who asks --- */
@@ -262,9 +284,10 @@ struct question {
 	nng_ctx ctx;
 	nng_aio *aio;
 	struct loop_post post;
+	atomic_bool posted; /* the loop has it: it must stay */
 	net_answer_function *function;
 	void *argument;
-	struct question *next; /* among the free ones */
+	struct question *next_free, *previous, *next;
 };
 
 struct net_requester {
@@ -272,8 +295,8 @@ struct net_requester {
 	nng_socket socket;
 	net_peer_function *peer_function;
 	void *argument;
-	struct question *free_questions;
-	bool destroyed;
+	struct question *questions, *free_questions;
+	atomic_bool destroyed;
 	/* Written by nng's threads under the mutex. */
 	pthread_mutex_t mutex;
 	unsigned peers;
@@ -290,7 +313,7 @@ static void peers_changed(void *argument)
 	peers = requester->peers;
 	requester->peers_posted = false;
 	(void)pthread_mutex_unlock(&requester->mutex);
-	if (!requester->destroyed && requester->peer_function != NULL)
+	if (!atomic_load(&requester->destroyed) && requester->peer_function != NULL)
 		requester->peer_function(requester->argument, peers);
 }
 
@@ -299,6 +322,8 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
 	struct net_requester *requester = argument;
 	bool post;
 
+	if (atomic_load(&requester->destroyed))
+		return;
 	(void)pthread_mutex_lock(&requester->mutex);
 	if (event == NNG_PIPE_EV_ADD_POST)
 		requester->peers++;
@@ -326,20 +351,39 @@ static void question_done(void *argument)
 {
 	struct question *question = argument;
 
+	if (atomic_load(&question->requester->destroyed))
+		return;
+	atomic_store(&question->posted, true);
 	loop_post(question->requester->loop, &question->post);
+}
+
+/* Its context goes too: a late answer must not meet the next question. */
+static void question_forget(struct question *q)
+{
+	if (q->previous != NULL)
+		q->previous->next = q->next;
+	else
+		q->requester->questions = q->next;
+	if (q->next != NULL)
+		q->next->previous = q->previous;
+	(void)nng_ctx_close(q->ctx);
+	nng_aio_free(q->aio);
+	free(q);
 }
 
 static void question_step(void *argument)
 {
 	struct question *q = argument;
 	struct net_requester *requester = q->requester;
-	int code = nng_aio_result(q->aio);
 	nng_msg *answer = NULL;
 	net_answer_function *function = q->function;
 	void *function_argument = q->argument;
+	int code;
 
-	if (requester->destroyed)
+	atomic_store(&q->posted, false);
+	if (atomic_load(&requester->destroyed))
 		return;
+	code = nng_aio_result(q->aio);
 	if (q->state == QUESTION_SENDING && code == 0) {
 		q->state = QUESTION_WAITING;
 		nng_ctx_recv(q->ctx, q->aio);
@@ -350,13 +394,10 @@ static void question_step(void *argument)
 	else if (code == 0)
 		answer = nng_aio_get_msg(q->aio);
 	nng_aio_set_msg(q->aio, NULL);
-	/* The context is closed when it failed: a late answer must not meet the next question. */
 	if (code != 0) {
-		(void)nng_ctx_close(q->ctx);
-		nng_aio_free(q->aio);
-		free(q);
+		question_forget(q);
 	} else {
-		q->next = requester->free_questions;
+		q->next_free = requester->free_questions;
 		requester->free_questions = q;
 	}
 	if (answer != NULL) {
@@ -372,7 +413,7 @@ static struct question *question_take(struct net_requester *requester, int *ret_
 	struct question *q = requester->free_questions;
 
 	if (q != NULL) {
-		requester->free_questions = q->next;
+		requester->free_questions = q->next_free;
 		return q;
 	}
 	*ret_code = NNG_ENOMEM;
@@ -388,8 +429,13 @@ static struct question *question_take(struct net_requester *requester, int *ret_
 		*ret_code = nng_ctx_set_ms(q->ctx, NNG_OPT_REQ_RESENDTIME, -1);
 		if (*ret_code == 0)
 			*ret_code = nng_aio_alloc(&q->aio, question_done, q);
-		if (*ret_code == 0)
+		if (*ret_code == 0) {
+			q->next = requester->questions;
+			if (q->next != NULL)
+				q->next->previous = q;
+			requester->questions = q;
 			return q;
+		}
 		(void)nng_ctx_close(q->ctx);
 	}
 	free(q);
@@ -458,10 +504,30 @@ enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_si
 	return NC_OK;
 }
 
+static void *close_requester(void *argument)
+{
+	struct net_requester *requester = argument;
+	struct question *q = requester->questions, *next;
+	bool free_all = !requester->peers_posted;
+
+	(void)nng_close(requester->socket);
+	for (; q != NULL; q = next) {
+		next = q->next;
+		nng_aio_free(q->aio);
+		if (atomic_load(&q->posted))
+			free_all = false;
+		else
+			free(q);
+	}
+	if (free_all)
+		free(requester);
+	return NULL;
+}
+
 void net_requester_destroy(struct net_requester *requester)
 {
 	if (requester == NULL)
 		return;
-	requester->destroyed = true;
-	close_bounded(requester->socket);
+	atomic_store(&requester->destroyed, true);
+	run_bounded(close_requester, requester);
 }
