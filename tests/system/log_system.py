@@ -80,7 +80,10 @@ class LogSystem(unittest.TestCase):
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
-            process.communicate()
+                process.communicate()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -116,9 +119,8 @@ class LogSystem(unittest.TestCase):
             stderr=subprocess.PIPE, text=True)
         self.running.append(process)
         os.close(writer)
-        with open(reader, encoding="ascii") as ready:
-            self.assertEqual(ready.readline(), "ready\n", "the aggregator is not ready")
-            ready.detach()
+        self.addCleanup(os.close, reader)
+        self.assertEqual(os.read(reader, 100), b"ready\n", "the aggregator is not ready")
         return process
 
     def stop(self, process):
@@ -131,8 +133,8 @@ class LogSystem(unittest.TestCase):
         started = time.monotonic()
         done = subprocess.run(
             [LOG_DEMO, "nowcast.yaml", name, "normal"], cwd=self.directory, text=True, capture_output=True,
-            input="".join(json.dumps(call) + "\n" for call in calls), timeout=DEADLINE_S, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
+            input="".join(json.dumps(call, ensure_ascii=False) + "\n" for call in calls), timeout=DEADLINE_S, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr[-1000:])
         return time.monotonic() - started, done.stderr
 
     def start_logging(self, name="worker"):
@@ -237,8 +239,8 @@ class LogSystem(unittest.TestCase):
         self.tell(process, *self.numbered(10, 10), ["worker", 30, "between"])
         self.start_aggregator()
         self.tell(process, *self.numbered(10, 20))
-        process.stdin.close()
-        self.assertEqual(process.wait(DEADLINE_S), 0)
+        process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(process.returncode, 0)
         self.assert_each_once(30)
         self.assertEqual(self.lines().count("WARNING [worker] between"), 1)
 
@@ -302,8 +304,8 @@ message registry""", CONFIG))
             self.tell(process, *self.numbered(200, number * 200))
             done = self.rotate()
             self.assertEqual(done.returncode, 0, done.stderr)
-        process.stdin.close()
-        self.assertEqual(process.wait(DEADLINE_S), 0)
+        process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(process.returncode, 0)
         self.assert_each_once(1000)
         for name in ("nowcast.log", "nowcast.debug.log", "checklist.log"):
             self.assertTrue(os.path.exists(self.path(name + ".5")), name)

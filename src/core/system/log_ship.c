@@ -386,6 +386,7 @@ void log_shipper_destroy(struct log_shipper *shipper, int64_t timeout_ms)
 	if (shipper == NULL)
 		return;
 	if (shipper->process_id == getpid()) {
+		shipper->pause_until_ms = 0; /* one last try: the aggregator may be back */
 		if (timeout_ms > 0 && !log_shipper_flush(shipper, timeout_ms))
 			spool(shipper);
 		if (shipper->lost > 0)
