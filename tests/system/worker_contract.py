@@ -310,6 +310,23 @@ class TheEnd(Contract):
         self.assertEqual(self.end(self.start()), 127)
         self.assertIn("interpreter", self.assert_final("crash")["reason"])
 
+    def test_a_worker_that_cannot_be_started_is_a_crash(self):
+        self.write("state/launches", "a file in the way")
+        self.assertEqual(self.run_worker("exit 0\n"), 1)
+        report = self.assert_final("crash")
+        self.assertIn("cannot start the worker", report["reason"])
+        self.assertEqual(report["end"], "not started")
+
+    def test_the_end_is_seen_also_when_our_parent_ignores_children(self):
+        script = "trap '' CHLD; exec \"$@\" <&- >&- 2>&-"
+        self.write("worker.sh", "exit 3\n")
+        done = subprocess.run(
+            ["sh", "-c", script, "-", NOWCAST, "make_plots", self.path("nowcast.yaml")],
+            timeout=DEADLINE_S,
+        )
+        self.assertEqual(done.returncode, 3)
+        self.assert_final("failure")
+
     def test_the_types_of_the_entry_have_the_arguments(self):
         self.configure({"success": "success <arguments[0]>", "failure": "failure <arguments[0]>"})
         self.assertEqual(self.run_worker("exit $3\n", "nowcast", "1"), 1)  # $1 is CONFIG
@@ -446,6 +463,21 @@ class Descriptor3(Contract):
         self.run_worker("echo '{\"progress\": 0.25}' >&3; sleep 0.3\n")
         progress = [m for m in self.broker.received if m.get("event") == "progress"]
         self.assertEqual([m["payload"] for m in progress], [0.25])
+
+    def test_a_flood_of_progress_is_thinned_out(self):
+        self.configure({"command": ["/usr/bin/python3", "worker.sh"]})
+        self.run_worker(
+            """\
+            import socket, time
+            s = socket.socket(fileno=3)
+            for n in range(20001):
+                s.sendall(b'{"progress": %g}\\n' % (n / 20000))
+            time.sleep(0.6)
+            """
+        )
+        progress = [m["payload"] for m in self.broker.received if m.get("event") == "progress"]
+        self.assertLess(len(progress), 40)
+        self.assertEqual(progress[-1], 1)
 
     def test_bad_lines_are_answered_logged_and_survived(self):
         self.configure({"command": ["/usr/bin/python3", "worker.sh"]})

@@ -144,6 +144,7 @@ static void a_line_over_1_MiB_or_too_deep_is_over_the_limit(void **state)
 	size_t len = CONTRACT_LINE_MOST + 100;
 	char *text = malloc(len + 1);
 
+	assert_non_null(text);
 	memset(text, 'x', len);
 	memcpy(text, "{\"need\": \"", 10);
 	memcpy(text + len - 2, "\"}", 3);

@@ -153,12 +153,13 @@ void runner_start_worker(struct runner *r)
 			output_start(r);
 		return;
 	}
-	/* Descriptors, processes or memory are short: as a launch that could not be made. */
-	log_critical(r->log, "cannot start the worker: %s", error.text);
-	runner_say(r, "cannot start the worker: %s", error.text);
+	/* Descriptors, processes, memory or disk are short. */
 	if (r->running)
 		processes_signal(r, SIGKILL);
-	loop_stop(r->loop, EXIT_FAILED);
+	r->running = false;
+	(void)snprintf(r->reason, sizeof(r->reason), "cannot start the worker: %s", error.text);
+	runner_say(r, "%s", r->reason);
+	end_not_started(r);
 }
 
 /* --- ending it --- */
@@ -296,10 +297,8 @@ static void log_beginning(const struct runner *r)
 		log_debug(r->log, "**debug mode** no connection to manager");
 	else
 		log_info(r->log, value_map_get(r->config->logging, "publisher") != NULL
-					 ? "sending log messages to the log aggregator"
+					 ? "publishing log messages to the log aggregator"
 					 : "writing log messages to local file system");
-	for (size_t i = 0; i < r->launch.arguments_count; i++)
-		log_debug(r->log, "argument: %s", r->launch.arguments[i]);
 }
 
 /* From here on there is a log. Returns the exit status. */
@@ -310,6 +309,8 @@ static int run(struct runner *r)
 	int status = EXIT_FAILED;
 
 	log_beginning(r);
+	(void)signal(
+		SIGCHLD, SIG_DFL); /* if our parent ignores it, ends of children would be lost */
 	err = loop_create(&r->loop, &error);
 	if (err == NC_OK)
 		err = watch_signals(r, &error);

@@ -88,24 +88,34 @@ static double seconds(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
+/* In words, and the number in them. */
+static bool report_end(const struct runner_end *end, struct value *report)
+{
+	bool exited = WIFEXITED(end->wait_status);
+	struct buffer words;
+	bool good;
+
+	if (end->not_started)
+		return value_map_put(report, "end", value_text("not started")) == NC_OK;
+	buffer_init(&words);
+	contract_end_words(end->wait_status, &words);
+	good = value_map_put(report, "end", value_text(words.data)) == NC_OK &&
+	       value_map_put(report, exited ? "exit status" : "signal",
+		       value_int(exited ? WEXITSTATUS(end->wait_status)
+					: WTERMSIG(end->wait_status))) == NC_OK;
+	buffer_finish(&words);
+	return good;
+}
+
 static struct value *make_report(struct runner *r)
 {
 	const struct runner_end *end = &r->end;
 	struct value *report = value_map();
-	struct buffer words;
 	bool bad;
 
 	if (report == NULL)
 		return NULL;
-	buffer_init(&words);
-	contract_end_words(end->wait_status, &words);
-	bad = value_map_put(report, "end", value_text(words.data)) != NC_OK;
-	if (WIFEXITED(end->wait_status))
-		bad |= value_map_put(report, "exit status",
-			       value_int(WEXITSTATUS(end->wait_status))) != NC_OK;
-	else
-		bad |= value_map_put(report, "signal", value_int(WTERMSIG(end->wait_status))) !=
-		       NC_OK;
+	bad = !report_end(end, report);
 	if (r->reason[0] != '\0') {
 		char *reason = text_make_printable(r->reason, strlen(r->reason));
 
@@ -122,7 +132,6 @@ static struct value *make_report(struct runner *r)
 	       NC_OK;
 	bad |= value_map_put(report, "max rss KiB", value_int(end->usage.ru_maxrss)) != NC_OK;
 	bad |= value_map_put(report, "output", output_tail(r)) != NC_OK;
-	buffer_finish(&words);
 	if (bad) {
 		value_destroy(report);
 		report = NULL;
@@ -266,6 +275,15 @@ static bool decide(struct runner *r)
 	}
 	buffer_finish(&type);
 	return good && how != CONTRACT_FAILURE;
+}
+
+void end_not_started(struct runner *r)
+{
+	r->end.decided = true;
+	r->end.alone = true;
+	r->end.not_started = true;
+	r->status = EXIT_FAILED;
+	send_crash(r);
 }
 
 void end_give_up(struct runner *r)

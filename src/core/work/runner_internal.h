@@ -70,8 +70,12 @@ struct runner_system {
 	struct outgoing *first;
 	bool asking;    /* the first one is with the broker */
 	bool connected; /* it has been answered once */
+	bool failing;   /* the last try was in vain, and that was logged */
 	int64_t closed_wait_ms, silent_wait_ms;
 	struct loop_timer *retry;
+	double progress; /* the newest; it is sent when the timer is over */
+	bool progress_waits;
+	struct loop_timer *progress_timer;
 };
 
 /* A type and a payload that the worker has set for its end. */
@@ -85,6 +89,7 @@ struct runner_end {
 	int wait_status;
 	struct rusage usage;
 	int64_t wall_ms;
+	bool not_started;     /* there was no process */
 	bool decided;         /* the final message is composed */
 	bool reported;        /* ... and delivered, or given up */
 	bool alone;           /* nothing is left that has to be ended */
@@ -108,7 +113,7 @@ struct runner {
 	pid_t group; /* 0: it has none of its own (--debug) */
 	bool running;
 	int64_t started_ms;
-	char reason[400]; /* why it is a crash, or "" */
+	char reason[560]; /* why it is a crash, or "" */
 	bool timed_out;
 	int ended_by; /* the signal that was sent to us, or 0 */
 	bool ending;  /* TERM was sent */
@@ -217,6 +222,8 @@ void processes_reap(const struct runner *r);
 /* --- runner_end.c --- */
 
 void end_worker_ended(struct runner *r, int wait_status, const struct rusage *usage);
+/* There is no process to end: a crash, with the reason that is set. */
+void end_not_started(struct runner *r);
 /* Stop waiting for the delivery of the final message. */
 void end_give_up(struct runner *r);
 void end_finish(struct runner *r);

@@ -120,7 +120,9 @@ static int set_descriptors(const struct runner *r, const struct worker_fds *fds)
 	if (!r->debug) {
 		int null = sys_open("/dev/null", O_RDONLY, 0);
 
-		if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(fds->out, STDOUT_FILENO) < 0 ||
+		/* It is descriptor 0 already when we were started without one. */
+		if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+			fcntl(STDIN_FILENO, F_SETFD, 0) < 0 || dup2(fds->out, STDOUT_FILENO) < 0 ||
 			dup2(fds->err, STDERR_FILENO) < 0)
 			return -1;
 	}

@@ -23,6 +23,7 @@ enum {
 	PATIENCE_BY_HAND_MS = 10000,
 	PATIENCE_MS = 600000,
 	PROGRESS_PATIENCE_MS = 5000,
+	PROGRESS_EVERY_MS = 250, /* at most */
 };
 
 struct outgoing {
@@ -174,6 +175,7 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 	if (!s->connected)
 		log_info(r->log, "connected to message broker at %s", s->path);
 	s->connected = true;
+	s->failing = false;
 	words = config_manager_words(r->config, reply.type);
 	log_debug(r->log, "received message from %s: (%s)%s%s", reply.source, reply.type,
 		words != NULL ? " " : "", words != NULL ? words : "");
@@ -186,6 +188,24 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 	return true;
 }
 
+/* The first time in a row: afterwards it is known. */
+static void log_failed_try(struct runner *r, enum nc_err err)
+{
+	struct runner_system *s = &r->system;
+	const char *why = "nobody listens there";
+
+	if (s->failing)
+		return;
+	s->failing = true;
+	if (err == NC_ERR_TIMEOUT)
+		why = "no answer";
+	else if (err == NC_ERR_REFUSED)
+		why = "permission denied";
+	else if (err == NC_OK)
+		why = "the answer was to try again later";
+	log_debug(r->log, "message broker at %s: %s; trying again", s->path, why);
+}
+
 static void answered(void *argument, enum nc_err err, const char *bytes, size_t len)
 {
 	struct runner *r = argument;
@@ -193,6 +213,7 @@ static void answered(void *argument, enum nc_err err, const char *bytes, size_t 
 	r->system.asking = false;
 	if (err == NC_OK && take_reply(r, bytes, len))
 		return;
+	log_failed_try(r, err);
 	if (err != NC_ERR_TIMEOUT)
 		retry_later(r);
 	else
@@ -353,27 +374,33 @@ void system_send_started(struct runner *r, sent_function *done)
 	value_destroy(payload);
 }
 
-/* Only the newest counts: one that waits is replaced, and one that fails is no loss. */
+static void progress_time_is_over(void *argument)
+{
+	struct runner *r = argument;
+
+	r->system.progress_timer = NULL;
+	if (r->system.progress_waits)
+		system_send_progress(r, r->system.progress);
+}
+
+/* Only the newest counts, and one that fails is no loss; a worker may say it in every turn of a loop. */
 void system_send_progress(struct runner *r, double number)
 {
 	struct runner_system *s = &r->system;
-	struct outgoing *o, *next;
 	struct value *payload;
 	struct error error;
 
-	if (r->debug)
+	s->progress = number;
+	s->progress_waits = s->progress_timer != NULL;
+	if (r->debug || s->progress_waits)
 		return;
-	for (o = s->first; o != NULL; o = next) {
-		next = o->next;
-		if (o->kind == OUTGOING_PROGRESS && !(o == s->first && s->asking)) {
-			unlink_outgoing(s, o);
-			outgoing_destroy(o);
-		}
-	}
 	payload = value_float(number);
-	if (payload != NULL)
-		(void)system_send(r, OUTGOING_PROGRESS, NULL, payload, NULL, PROGRESS_PATIENCE_MS,
-			NULL, &error);
+	if (payload == NULL ||
+		system_send(r, OUTGOING_PROGRESS, NULL, payload, NULL, PROGRESS_PATIENCE_MS, NULL,
+			&error) != NC_OK ||
+		loop_timer_start(r->loop, PROGRESS_EVERY_MS, false, progress_time_is_over, r,
+			&s->progress_timer, &error) != NC_OK)
+		log_debug(r->log, "progress is not sent");
 	value_destroy(payload);
 }
 
@@ -419,6 +446,8 @@ void system_close(struct runner *r)
 
 	loop_timer_cancel(s->retry);
 	s->retry = NULL;
+	loop_timer_cancel(s->progress_timer);
+	s->progress_timer = NULL;
 	door_client_destroy(s->client);
 	s->client = NULL;
 	while (s->first != NULL) {
