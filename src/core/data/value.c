@@ -216,12 +216,12 @@ static bool equal_scalars(const struct value *a, const struct value *b)
 		return date_compare(a->timestamp.date, b->timestamp.date) == 0;
 	case VALUE_TIMESTAMP:
 		return date_compare(a->timestamp.date, b->timestamp.date) == 0 &&
-			a->timestamp.hour == b->timestamp.hour &&
-			a->timestamp.minute == b->timestamp.minute &&
-			a->timestamp.second == b->timestamp.second &&
-			a->timestamp.microsecond == b->timestamp.microsecond &&
-			a->timestamp.has_zone == b->timestamp.has_zone &&
-			a->timestamp.zone_offset_s == b->timestamp.zone_offset_s;
+		       a->timestamp.hour == b->timestamp.hour &&
+		       a->timestamp.minute == b->timestamp.minute &&
+		       a->timestamp.second == b->timestamp.second &&
+		       a->timestamp.microsecond == b->timestamp.microsecond &&
+		       a->timestamp.has_zone == b->timestamp.has_zone &&
+		       a->timestamp.zone_offset_s == b->timestamp.zone_offset_s;
 	case VALUE_SET:
 	case VALUE_LIST:
 	case VALUE_MAP:
@@ -407,7 +407,8 @@ static uint32_t hash_of(const struct value *key)
 		number = key->integer;
 		break;
 	case VALUE_FLOAT:
-		number = isnan(key->number) || isinf(key->number) ? 0 : (int64_t)fmod(key->number, 1e9);
+		number = isnan(key->number) || isinf(key->number) ? 0
+								  : (int64_t)fmod(key->number, 1e9);
 		break;
 	case VALUE_DATE:
 	case VALUE_TIMESTAMP:
@@ -461,7 +462,9 @@ static void index_forget(struct value *value)
 	value->many.index_size = 0;
 }
 
-enum { NOWHERE = -1 };
+enum {
+	NOWHERE = -1
+};
 
 static ptrdiff_t position_of(const struct value *value, const struct value *key)
 {
@@ -544,6 +547,13 @@ enum nc_err value_list_append(struct value *list, struct value *item)
 	return add(list, item, NULL);
 }
 
+void value_list_truncate(struct value *list, size_t count)
+{
+	assert(list->kind == VALUE_LIST);
+	while (list->many.count > count)
+		value_destroy(list->many.items[--list->many.count]);
+}
+
 enum nc_err value_set_add(struct value *set, struct value *item)
 {
 	if (set == NULL || item == NULL) {
@@ -565,7 +575,7 @@ enum nc_err value_set_add(struct value *set, struct value *item)
 bool value_set_contains(const struct value *set, const struct value *item)
 {
 	return value_is(set, VALUE_SET) && item != NULL && !is_collection(item) &&
-		position_of(set, item) != NOWHERE;
+	       position_of(set, item) != NOWHERE;
 }
 
 struct value *value_map_get(const struct value *map, const char *key)
@@ -747,8 +757,8 @@ bool value_is_quoted(const struct value *value)
 	return value != NULL && value->quoted;
 }
 
-enum nc_err value_set_origin(struct value *value, unsigned line, unsigned column, bool quoted,
-	const char *written)
+enum nc_err value_set_origin(
+	struct value *value, unsigned line, unsigned column, bool quoted, const char *written)
 {
 	value->line = line;
 	value->column = column;

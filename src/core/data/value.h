@@ -85,6 +85,8 @@ enum nc_err value_print_scalar(const struct value *value, struct buffer *out);
 size_t value_count(const struct value *value); /* elements of a list, set or mapping; else 0 */
 struct value *value_at(const struct value *value, size_t index);
 enum nc_err value_list_append(struct value *list, struct value *item);
+/* Take away the elements from `count` on. */
+void value_list_truncate(struct value *list, size_t count);
 /* An element that is there already is left, and `item` destroyed. NC_ERR_INVALID: `item` is a collection. */
 enum nc_err value_set_add(struct value *set, struct value *item);
 bool value_set_contains(const struct value *set, const struct value *item);

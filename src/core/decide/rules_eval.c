@@ -1,0 +1,228 @@
+/* A message against the rules: which launches? A pure function of its input. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/decide/rules_internal.h"
+
+struct evaluation {
+	const struct rules *rules;
+	const struct rules_input *input;
+	struct value *captures;
+	struct value *today;
+	struct error *error;
+	unsigned line, column; /* of the command that is worked */
+};
+
+void rules_decision_finish(struct rules_decision *decision)
+{
+	for (size_t i = 0; i < decision->count; i++) {
+		struct rules_launch *launch = &decision->launches[i];
+
+		for (size_t j = 0; j < launch->arguments_count; j++)
+			free(launch->arguments[j]);
+		free(launch->arguments);
+		free(launch->worker);
+		free(launch->host);
+	}
+	free(decision->launches);
+	*decision = (struct rules_decision){ 0 };
+}
+
+static enum nc_err print_template(
+	struct evaluation *e, const struct template *template, struct buffer *out);
+
+static const struct value *base_of(const struct evaluation *e, const char *name)
+{
+	if (strcmp(name, "payload") == 0)
+		return e->input->payload;
+	if (strcmp(name, "config") == 0)
+		return e->input->config;
+	if (strcmp(name, "checklist") == 0)
+		return e->input->checklist;
+	if (strcmp(name, "launch") == 0)
+		return e->input->launch;
+	if (strcmp(name, "today") == 0)
+		return e->today;
+	return value_map_get(e->captures, name);
+}
+
+/* One step of a path; NULL: nothing there. On a list a key of digits is an index from 0. */
+static const struct value *step_into(const struct value *value, const char *key)
+{
+	int64_t index;
+
+	if (value_is(value, VALUE_LIST))
+		return text_to_int64(key, &index) && index >= 0 ? value_at(value, (size_t)index)
+								: NULL;
+	return value_map_find_written(value, key);
+}
+
+/* NC_ERR_NOT_FOUND: the look-up finds nothing, and `error` says so. */
+static enum nc_err look_up(
+	struct evaluation *e, const struct lookup *lookup, const struct value **ret_value)
+{
+	const struct value *value = base_of(e, lookup->name);
+	struct buffer key;
+	enum nc_err err = NC_OK;
+
+	buffer_init(&key);
+	for (size_t i = 0; err == NC_OK && value != NULL && i < lookup->path_count; i++) {
+		buffer_clear(&key);
+		err = print_template(e, &lookup->path[i], &key);
+		if (err == NC_OK)
+			value = step_into(value, key.data);
+	}
+	buffer_finish(&key);
+	if (err == NC_OK && value == NULL)
+		err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
+			"%s:%u:%u: <%s> finds nothing", e->rules->name, e->line, e->column,
+			lookup->text);
+	if (err == NC_OK)
+		*ret_value = value;
+	return err;
+}
+
+static enum nc_err print_template(
+	struct evaluation *e, const struct template *template, struct buffer *out)
+{
+	for (size_t i = 0; i < template->count; i++) {
+		const struct template_part *part = &template->parts[i];
+		const struct value *value;
+		enum nc_err err;
+
+		if (part->literal != NULL) {
+			buffer_append_text(out, part->literal);
+			continue;
+		}
+		err = look_up(e, part->lookup, &value);
+		if (err != NC_OK)
+			return err;
+		if (value_print_scalar(value, out) == NC_ERR_INVALID)
+			return error_at(e->error, NC_ERR_INVALID, e->line, e->column,
+				"%s:%u:%u: <%s> is %s, and cannot be printed into a text",
+				e->rules->name, e->line, e->column, part->lookup->text,
+				value_kind_words(value_kind(value)));
+	}
+	return out->failed ? error_nomem(e->error) : NC_OK;
+}
+
+/* The worker and its arguments, as one list of words. `words` owns what it holds. */
+static enum nc_err print_words(
+	struct evaluation *e, const struct command *command, struct value *words)
+{
+	unsigned dropped = 0; /* the optional group in which something was not found */
+	size_t group_start = 0;
+	unsigned group = 0;
+
+	for (size_t i = 0; i < command->count; i++) {
+		const struct command_word *word = &command->words[i];
+		struct buffer text;
+		enum nc_err err;
+
+		if (word->optional != 0 && word->optional == dropped)
+			continue;
+		if (word->optional != group) {
+			group = word->optional;
+			group_start = value_count(words);
+		}
+		buffer_init(&text);
+		err = print_template(e, &word->template, &text);
+		if (err == NC_OK && value_list_append(words, value_text(text.data)) != NC_OK)
+			err = error_nomem(e->error);
+		buffer_finish(&text);
+		if (err == NC_ERR_NOT_FOUND && word->optional != 0) {
+			dropped = word->optional;
+			value_list_truncate(words, group_start);
+			continue;
+		}
+		if (err != NC_OK)
+			return err;
+	}
+	return NC_OK;
+}
+
+static enum nc_err add_launch(
+	struct evaluation *e, const struct command *command, struct rules_decision *decision)
+{
+	struct rules_launch *launches =
+		reallocarray(decision->launches, decision->count + 1, sizeof(*launches));
+	struct rules_launch *launch;
+	struct value *words = value_list();
+	enum nc_err err;
+
+	e->line = command->line;
+	e->column = command->column;
+	if (launches != NULL)
+		decision->launches = launches;
+	err = launches != NULL && words != NULL ? print_words(e, command, words)
+						: error_nomem(e->error);
+	if (err != NC_OK) {
+		value_destroy(words);
+		return err;
+	}
+	launch = &launches[decision->count++];
+	*launch = (struct rules_launch){ .line = command->line, .column = command->column };
+	launch->worker = strdup(value_as_text(value_at(words, 0), ""));
+	launch->host = strdup("localhost");
+	launch->arguments = calloc(value_count(words), sizeof(*launch->arguments));
+	if (launch->worker == NULL || launch->host == NULL || launch->arguments == NULL)
+		err = error_nomem(e->error);
+	for (size_t i = 1; err == NC_OK && i < value_count(words); i++) {
+		launch->arguments[i - 1] = strdup(value_as_text(value_at(words, i), ""));
+		if (launch->arguments[i - 1] == NULL)
+			err = error_nomem(e->error);
+		else
+			launch->arguments_count++;
+	}
+	value_destroy(words);
+	return err;
+}
+
+static enum nc_err apply_rule(
+	struct evaluation *e, const struct rule *rule, struct rules_decision *decision)
+{
+	enum nc_err err = NC_OK;
+	bool matched = false;
+
+	for (size_t i = 0; i < rule->patterns_count && !matched; i++) {
+		value_destroy(e->captures);
+		e->captures = value_map();
+		if (e->captures == NULL)
+			return error_nomem(e->error);
+		matched = pattern_matches(&rule->patterns[i], e->input->type, e->captures);
+	}
+	for (size_t i = 0; matched && err == NC_OK && i < rule->commands_count; i++)
+		err = add_launch(e, &rule->commands[i], decision);
+	return err;
+}
+
+enum nc_err rules_apply(const struct rules *rules, const struct rules_input *input,
+	struct rules_decision *ret_decision, struct error *error)
+{
+	struct evaluation e = { .rules = rules, .input = input, .error = error };
+	struct rules_decision decision = { 0 };
+	enum nc_err err = NC_OK;
+
+	e.today = value_date(input->today);
+	if (e.today == NULL)
+		return error_nomem(error);
+	/* The worker's own rules, then those for any. */
+	for (int any = 0; any < 2; any++) {
+		for (size_t i = 0; err == NC_OK && i < rules->count; i++) {
+			const struct rule_list *list = &rules->lists[i];
+
+			if (strcmp(list->worker, any ? ANY_WORKER : input->worker) != 0)
+				continue;
+			for (size_t j = 0; err == NC_OK && j < list->count; j++)
+				err = apply_rule(&e, &list->rules[j], &decision);
+		}
+	}
+	value_destroy(e.today);
+	value_destroy(e.captures);
+	if (err != NC_OK) {
+		rules_decision_finish(&decision);
+		return err;
+	}
+	*ret_decision = decision;
+	return NC_OK;
+}

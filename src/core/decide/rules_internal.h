@@ -1,0 +1,113 @@
+/* Shared by the rules_*.c files only: the checked tree of rules. */
+#ifndef NOWCAST_CORE_DECIDE_RULES_INTERNAL_H
+#define NOWCAST_CORE_DECIDE_RULES_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "core/decide/rules.h"
+
+/* `success <run type>`: one word of a pattern. */
+struct pattern_word {
+	char *literal;  /* or */
+	char *capture;  /* the name */
+	char **choices; /* of a capture: one of these; NULL: any word */
+	size_t choices_count;
+};
+
+struct pattern {
+	struct pattern_word *words;
+	size_t count;
+	unsigned line, column;
+};
+
+struct template;
+
+/* `<config[run][<host>]>`: a name, and keys that are templates themselves. */
+struct lookup {
+	char *name;
+	struct template *path;
+	size_t path_count;
+	char *text; /* as it stands in the file, for messages */
+};
+
+struct template_part {
+	char *literal; /* or */
+	struct lookup *lookup;
+};
+
+/* A text with placeholders. */
+struct template
+{
+	struct template_part *parts;
+	size_t count;
+};
+
+/* A word of a command line. Words of one `[...]` have the same number; 0: not optional. */
+struct command_word {
+	struct template template;
+	unsigned optional;
+};
+
+struct command {
+	struct command_word *words;
+	size_t count;
+	unsigned line, column;
+};
+
+struct rule {
+	struct pattern *patterns;
+	size_t patterns_count;
+	struct command *commands;
+	size_t commands_count;
+	unsigned line, column;
+};
+
+/* The rules after one worker. */
+struct rule_list {
+	char *worker; /* `any worker` for all */
+	struct rule *rules;
+	size_t count;
+};
+
+struct rules {
+	char *name; /* of the file */
+	struct rule_list *lists;
+	size_t count;
+};
+
+#define ANY_WORKER "any worker"
+
+/* --- rules_template.c --- */
+
+enum template_result {
+	TEMPLATE_OK,
+	TEMPLATE_WRONG,   /* `why` says what */
+	TEMPLATE_NOT_YET, /* known to the language, not to this version */
+	TEMPLATE_NOMEM,
+};
+
+/* Where a placeholder begins at text[0] == '<': its length with both brackets; 0: it does not end. */
+size_t placeholder_length(const char *text, size_t len);
+
+enum template_result template_parse(
+	const char *text, size_t len, struct template *template, char why[160]);
+void template_finish(struct template *template);
+
+/* Words at blanks that stand outside of placeholders and double quotes. */
+enum template_result command_parse(const char *text, struct command *command, char why[160]);
+void command_finish(struct command *command);
+enum template_result pattern_parse(const char *text, struct pattern *pattern, char why[160]);
+void pattern_finish(struct pattern *pattern);
+
+/* Call `function` with each lookup in it, nested ones too; false stops. */
+typedef bool lookup_function(void *argument, const struct lookup *lookup);
+bool template_each_lookup(
+	const struct template *template, lookup_function *function, void *argument);
+
+/* Does the type match? Captured words are put into `captures` (a mapping; may be NULL). */
+bool pattern_matches(const struct pattern *pattern, const char *type, struct value *captures);
+
+/* Is it a name that can always stand in a placeholder? */
+bool is_builtin_name(const char *name);
+
+#endif
