@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-# Functions that take the name of a finding as a literal before the text.
+# Functions that take the name of a finding as a literal before the text; elsewhere it follows the severity.
 CALLS = r"\b(?:config_(?:error|warning|note)|pass_error|findings_add|add)\("
 STRING = r"\"((?:[^\"\\]|\\.)*)\""
 
@@ -36,6 +36,7 @@ def names_in_source():
             with open(os.path.join(directory, name), encoding="utf-8") as file:
                 text = file.read()
             found = re.findall(r"#define FINDING_\w+\s+\"([a-z-]+)\"", text)
+            found += re.findall(r"\bSEVERITY_[A-Z]+,\s*\"([a-z-]+)\"", text)
             for call in re.finditer(CALLS, text):
                 found += names_in_call(text, call.end())
             for finding in found:

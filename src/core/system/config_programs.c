@@ -168,6 +168,22 @@ static void take_command(
 	entry->command = value;
 }
 
+/* A type that nobody registered would become a `crash`, at night. One with placeholders cannot be told. */
+static void check_registered(struct reading *reading, const struct value *key,
+	const struct value *value, const char *worker, const char *type)
+{
+	const struct value *workers =
+		value_map_get(value_map_get(reading->tree, "message registry"), "workers");
+	const struct value *types = value_map_find_written(workers, worker);
+
+	if (value_is(types, VALUE_MAP) && strchr(type, '<') == NULL &&
+		value_map_find_written(types, type) == NULL)
+		config_warning(reading, "unregistered-type", value,
+			"`%s` of the worker `%s` is `%s`, which is not among its message types in "
+			"the message registry",
+			value_as_text(key, ""), worker, type);
+}
+
 static void take_template(struct reading *reading, const struct value *key,
 	const struct value *value, const char *worker, char **ret_text)
 {
@@ -181,6 +197,8 @@ static void take_template(struct reading *reading, const struct value *key,
 	if (put_template(text, worker, NULL, 0, &sample, &error) == NC_ERR_INVALID)
 		config_error(reading, "bad-template", value, "`%s` of the worker `%s`: %s",
 			value_as_text(key, ""), worker, error.text);
+	else
+		check_registered(reading, key, value, worker, text);
 	buffer_finish(&sample);
 	*ret_text = text;
 }
