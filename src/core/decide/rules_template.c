@@ -8,9 +8,9 @@
 
 static enum template_result wrong(char why[160], const char *format, const char *text, size_t len)
 {
-	char part[100];
+	char part[64];
 
-	(void)snprintf(part, sizeof(part), "%.*s", (int)(len < 80 ? len : 80), text);
+	(void)snprintf(part, sizeof(part), "%.*s", (int)(len < 60 ? len : 60), text);
 	/* `format` is a constant with one %s. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
