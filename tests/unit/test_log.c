@@ -534,6 +534,57 @@ static void every_problem_of_the_section_is_found_with_its_place(void **state)
 		"3:17: note: the handler m would send mail, which is not there yet");
 	check_finding(f, "logging:\n  version: 1\n  loggers: {a: {propagate: 'maybe'}}\n",
 		"3:28: error: propagate of the logger a must be true or false, not a text");
+	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {format: [x]}}\n",
+		"3:28: error: format of the formatter f must be a text, not a list [wrong-kind]");
+	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {'()': my.factory}}\n",
+		"3:26: error: the formatter f is made by a Python function");
+	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {style: '{'}}\n",
+		"3:27: error: the style of the formatter f is not `%`");
+	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {format: '%(lineno)d'}}\n",
+		"3:28: warning: in the formatter f: %(lineno) is known to Python programs only");
+	check_finding(f, "logging:\n  version: 1\n  handlers: {h: {'()': my.Handler}}\n",
+		"3:24: error: the handler h is made by a Python function");
+	check_finding(f, "logging:\n  version: 1\n  handlers: {h: }\n",
+		"error: the handler h is empty; give its `class:`");
+	check_finding(f, "logging:\n  version: 1\n  handlers: {h: {class: [x]}}\n",
+		"3:25: error: class of the handler h must be a text, not a list");
+	check_finding(f, "logging:\n  version: 1\n  root: {handlers: console}\n",
+		"3:20: error: `handlers` of `root` must be a list of names, as in [console], not");
+	check_finding(f, "logging:\n  version: 1\n  root: {handlers: [[a]]}\n",
+		"3:21: error: `handlers` of `root` must be a list of names");
+	check_finding(f, "logging:\n  version: 1\n  root: {level: [DEBUG]}\n",
+		"3:17: error: the level of `root` must be a name or a number");
+	check_finding(f, "logging:\n  version: 1\n  incremental: true\n",
+		"3:16: error: `incremental: true` is not supported");
+	check_finding(f, "logging:\n  version: 1\n  loggers: [a]\n",
+		"3:12: error: `loggers` must be a mapping, not a list");
+}
+
+static void what_has_no_effect_is_said(void **state)
+{
+	struct fixture *f = *state;
+
+#define HANDLER(class, more)                                                                       \
+	"logging:\n  version: 1\n  handlers:\n    h: {class: " class ", " more "}\n"
+	check_finding(f, HANDLER("logging.FileHandler", "filename: f, mode: w"),
+		"4:56: warning: `mode: w` of the handler h has no effect");
+	check_finding(f, HANDLER("logging.FileHandler", "filename: f, encoding: latin-1"),
+		"4:60: warning: `encoding: latin-1` of the handler h has no effect");
+	check_finding(f,
+		HANDLER("logging.handlers.RotatingFileHandler", "filename: f, maxBytes: 1000000"),
+		"4:77: note: `maxBytes` of the handler h does not rotate the file");
+	check_finding(f, HANDLER("logging.handlers.RotatingFileHandler", "filename: f"),
+		"4:8: note: the handler h has no `backupCount`: its file is never rotated");
+	check_finding(f, HANDLER("logging.StreamHandler", "level: INFO"),
+		"4:5: note: no logger uses the handler h");
+	check_finding(f, HANDLER("zmq.log.handlers.PUBHandler", "level: INFO"),
+		"4:8: warning: the handler h sends lines to the log aggregator, but `logging` has "
+		"no");
+	check_finding(f,
+		"logging:\n  publisher: {version: 1}\n  aggregator:\n    version: 1\n    "
+		"handlers:\n"
+		"      h: {class: zmq.log.handlers.PUBHandler}\n",
+		"6:10: warning: the handler h sends lines to the log aggregator, which has them");
 }
 
 /* --- rotation --- */
@@ -868,6 +919,7 @@ int main(void)
 		WITH_FILES(what_follows_a_torn_line_stands_on_a_line_of_its_own),
 		WITH_FILES(a_file_that_cannot_be_opened_is_named_with_its_place),
 		WITH_FILES(every_problem_of_the_section_is_found_with_its_place),
+		WITH_FILES(what_has_no_effect_is_said),
 		WITH_FILES(rotation_keeps_so_many_files),
 		WITH_FILES(rotation_after_a_kill_half_way_loses_no_file),
 		WITH_FILES(rotation_of_what_is_no_file_is_refused),
