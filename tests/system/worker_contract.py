@@ -449,6 +449,21 @@ class Descriptor3(Contract):
         )
         self.assert_final("success", list(range(50)))
 
+    def test_the_error_about_a_bad_line_does_not_overtake_an_answer(self):
+        self.broker.checklist["slow"] = 1
+        self.configure({"command": ["/usr/bin/python3", "worker.sh"]})
+        self.run_worker(
+            """\
+            import json, socket
+            s = socket.socket(fileno=3)
+            s.sendall(b'{"need": "slow"}\\nbad line\\n')
+            f = s.makefile("r")
+            got = [list(json.loads(f.readline())) for n in range(2)]
+            s.sendall(json.dumps({"type": "success", "payload": got}).encode())
+            """
+        )
+        self.assert_final("success", [["payload"], ["error"]])
+
     def test_log_lines_have_their_level(self):
         self.run_worker(
             """\
