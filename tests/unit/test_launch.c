@@ -189,6 +189,45 @@ static void an_argument_that_is_not_utf8_is_refused(void **state)
 	assert_int_equal(pid, -1);
 }
 
+/* As a daemon whose binary was replaced by an upgrade: start a launch when the file is gone. */
+static int launch_without_binary(const char *binary)
+{
+	char *arguments[] = { NULL };
+	struct launch launch;
+	struct buffer out;
+
+	if (unlink(binary) != 0)
+		return 1;
+	buffer_init(&out);
+	make_launch(&launch, arguments, 0);
+	start_and_read(&launch, &out);
+	assert_has(&out, "err 0\n");
+	buffer_finish(&out);
+	return 0;
+}
+
+static void a_binary_that_is_gone_from_the_disk_still_launches(void **state)
+{
+	struct buffer binary;
+	char path[80];
+	int status = -1;
+	pid_t pid;
+
+	(void)snprintf(path, sizeof(path), "%s/binary", directory);
+	buffer_init(&binary);
+	assert_int_equal(file_read("/proc/self/exe", 256 << 20, &binary, NULL), NC_OK);
+	assert_int_equal(file_replace(path, binary.data, binary.len, 0700, NULL), NC_OK);
+	buffer_finish(&binary);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)execl(path, path, directory, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* Run launch_receive() with `fd` as descriptor 3, in this process; what was there is put back. */
 static enum nc_err receive_from(int fd)
 {
@@ -271,6 +310,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_launch_arrives_whole),
 		cmocka_unit_test(the_new_process_starts_clean),
+		cmocka_unit_test(a_binary_that_is_gone_from_the_disk_still_launches),
 		cmocka_unit_test(an_argument_that_is_not_utf8_is_refused),
 		cmocka_unit_test(without_a_sealed_file_it_is_a_launch_by_hand),
 		cmocka_unit_test(a_sealed_file_that_is_damaged_is_an_error_and_not_by_hand),
@@ -279,6 +319,10 @@ int main(int argc, char **argv)
 
 	if (strcmp(argv[0], "nowcast") == 0)
 		return be_runner(argc, argv);
+	if (argc == 2 && strlen(argv[1]) < sizeof(directory)) {
+		memcpy(directory, argv[1], strlen(argv[1]) + 1);
+		return launch_without_binary(argv[0]);
+	}
 	if (mkdtemp(directory) == NULL)
 		return 1;
 	result = cmocka_run_group_tests_name("launch", tests, NULL, NULL);

@@ -149,8 +149,10 @@ static void stop_when_done(struct runner *r)
 
 static void not_delivered(struct runner *r, const char *why)
 {
-	log_error(r->log, "%s: the last message was not delivered, and it was not kept", why);
-	runner_say(r, "%s: the last message was not delivered, and it was NOT kept", why);
+	const char *type = r->end.type != NULL ? r->end.type : "the last one";
+
+	log_error(r->log, "%s: message (%s) was not delivered, and it was not kept", why, type);
+	runner_say(r, "%s: message (%s) was not delivered, and it was NOT kept", why, type);
 	r->status = EXIT_UNREACHABLE;
 	r->end.reported = true;
 	stop_when_done(r);
@@ -185,6 +187,8 @@ static bool send_final(struct runner *r, const char *type, const struct value *p
 	struct error error = { 0 };
 	enum nc_err err;
 
+	free(r->end.type);
+	r->end.type = strdup(type); /* only for words about it */
 	if (r->debug) {
 		log_debug(r->log,
 			"**debug mode** message that would have been sent to manager: (%s %s)",
@@ -389,4 +393,5 @@ void end_finish(struct runner *r)
 	final_finish(&r->end.failure);
 	final_finish(&r->end.skipped);
 	value_destroy(r->end.report);
+	free(r->end.type);
 }

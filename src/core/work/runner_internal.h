@@ -89,12 +89,13 @@ struct runner_end {
 	int wait_status;
 	struct rusage usage;
 	int64_t wall_ms;
-	bool not_started;     /* there was no process */
-	bool decided;         /* the final message is composed */
-	bool reported;        /* ... and delivered, or given up */
-	bool alone;           /* nothing is left that has to be ended */
-	bool crash_sent;      /* the manager refused the first one */
-	struct value *report; /* of the final message */
+	bool not_started; /* there was no process */
+	bool decided;     /* the final message is composed */
+	bool reported;    /* ... and delivered, or given up */
+	bool alone;       /* nothing is left that has to be ended */
+	bool crash_sent;  /* the manager refused the first one */
+	char *type;       /* of the final message */
+	struct value *report;
 	struct loop_timer *poll;
 };
 
