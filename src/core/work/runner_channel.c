@@ -102,7 +102,6 @@ static void told(struct runner *r, enum nc_err err, const struct message *reply)
 static void question_answered(struct runner *r, enum nc_err err, const struct message *reply)
 {
 	struct value *map;
-	struct buffer text;
 
 	if (r->channel.worker_gone) {
 		told(r, err, reply);
@@ -112,14 +111,7 @@ static void question_answered(struct runner *r, enum nc_err err, const struct me
 	if (err != NC_OK) {
 		answer_error(r, "the manager did not answer", NULL);
 	} else if (reply_is_refusal(reply)) {
-		buffer_init(&text);
-		if (value_is(reply->payload, VALUE_TEXT))
-			buffer_printf(
-				&text, "%s: %s", reply->type, value_as_text(reply->payload, ""));
-		else
-			buffer_append_text(&text, reply->type);
-		answer_error(r, text.data, reply->type);
-		buffer_finish(&text);
+		answer_error(r, value_as_text(reply->payload, reply->type), reply->type);
 	} else {
 		map = value_map();
 		if (map == NULL ||

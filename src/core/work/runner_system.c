@@ -163,8 +163,8 @@ static void retry_later(struct runner *r)
 static bool take_reply(struct runner *r, const char *bytes, size_t len)
 {
 	struct runner_system *s = &r->system;
+	struct error error = { .text = "it has no type" };
 	struct message reply;
-	struct error error;
 	const char *words;
 
 	if (message_read(bytes, len, &reply, &error) != NC_OK || reply.type == NULL) {
@@ -175,7 +175,6 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 	if (!s->connected)
 		log_info(r->log, "connected to message broker at %s", s->path);
 	s->connected = true;
-	s->failing = false;
 	words = config_manager_words(r->config, reply.type);
 	log_debug(r->log, "received message from %s: (%s)%s%s", reply.source, reply.type,
 		words != NULL ? " " : "", words != NULL ? words : "");
@@ -183,6 +182,7 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 		message_finish(&reply);
 		return false;
 	}
+	s->failing = false;
 	conclude(r, s->first, NC_OK, &reply);
 	message_finish(&reply);
 	return true;
