@@ -3,9 +3,13 @@
  *
  *	config.c              the order of it all, and what callers ask for
  *	config_environment.c  $(NOWCAST.ENV.X) in the tree
- *	config_normalise.c    the sections: checked here, and written in normal form
+ *	config_normalise.c    all sections, in the order of the file
+ *	config_section.c      what all sections use
+ *	config_messaging.c    `zmq`, `messaging`
+ *	config_registry.c     `message registry`
  *	config_schedule.c     `scheduled workers`
- *	config_programs.c     `workers`, durations, templates of message types
+ *	config_programs.c     `workers`
+ *	config_template.c     durations, templates of message types
  *	config_bind.c         normal form to structs, by libcyaml
  *	config_host.c         what of this host would not do
  *
@@ -118,6 +122,16 @@ bool expect_list(struct reading *reading, const struct value *key, const struct 
  * reported, or when memory ran out (then the findings say so). Else to be freed.
  */
 char *scalar_text(struct reading *reading, const struct value *key, const struct value *value);
+/* As it is written, whatever scalar it is. To be freed; NULL: out of memory. */
+char *section_print(const struct value *scalar);
+const struct section_key *section_find_key(
+	const struct section_key *keys, size_t count, const char *name);
+void section_report_missing(struct reading *reading, const char *words, const struct value *section,
+	const struct value *map, const struct section_key *keys, size_t count);
+/* Check a text and write it under the key `normal_name`. */
+void section_take_text(struct reading *reading, const struct value *key, const struct value *value,
+	const char *normal_name);
+
 /* `, did you mean X?` or nothing; good for one use in a call. */
 struct hint {
 	char text[96];
@@ -128,7 +142,18 @@ struct hint did_you_mean(const char *typed, const char *const *candidates, size_
 bool is_registered(const struct reading *reading, const char *worker);
 void warn_unregistered(struct reading *reading, const struct value *at, const char *worker);
 
+/*
+ * Check a template, or work it: append `template` with its placeholders replaced. `arguments` NULL: any
+ * number of arguments is there.
+ */
+enum nc_err config_put_template(const char *template, const char *worker, char *const *arguments,
+	size_t count, struct buffer *out, struct error *error);
+
 /* The sections of their own files. */
+void take_messaging(
+	struct reading *reading, const struct value *key, const struct value *value, void *context);
+void take_registry(
+	struct reading *reading, const struct value *key, const struct value *value, void *context);
 void take_schedules(
 	struct reading *reading, const struct value *key, const struct value *value, void *context);
 void take_programs(

@@ -1,5 +1,4 @@
 /* `scheduled workers`: a list of one-key mappings, MODULE: {every, at, cmd line opts}. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
