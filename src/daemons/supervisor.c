@@ -1,0 +1,168 @@
+/*
+ * The supervisor: starts the daemons in order, each when the one before is ready, watches them, starts again
+ * what ends, and stops them in the reverse order. What a daemon's states are is in supervisor_child.c.
+ *
+ * When the supervisor itself is killed, its daemons and all workers go on. A new one finds the door and the
+ * lock of the old daemons held (exit status 75), says so, and tries again each minute.
+ */
+#include "daemons/supervisor.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/system/exit_status.h"
+#include "daemons/daemon.h"
+#include "daemons/supervisor_child.h"
+
+enum {
+	CHILDREN_MOST = 4
+};
+
+struct supervisor {
+	struct daemon daemon;
+	char *config_file;
+	struct child children[CHILDREN_MOST];
+	size_t count;
+	bool stopping;
+};
+
+/* Start the first one that has not been started, when all before it are ready. */
+static void start_next(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct child *child = &s->children[i];
+
+		if (child->state == CHILD_RUNNING)
+			continue;
+		/* One that was started before and has ended starts again by itself, and holds up nobody who
+		 * runs; those that have never run wait for it. */
+		if (child->state == CHILD_STOPPED && !child->wanted)
+			child_start(child);
+		return;
+	}
+	log_info(s->daemon.log, "all %zu daemons are ready", s->count);
+	daemon_ready(&s->daemon);
+}
+
+/* Stop the last one that runs; when there is none, the supervisor is done. */
+static void stop_next(struct supervisor *s)
+{
+	for (size_t i = s->count; i > 0; i--) {
+		struct child *child = &s->children[i - 1];
+
+		if (child->state == CHILD_STOPPED)
+			continue;
+		if (child->state != CHILD_STOPPING)
+			child_stop(child);
+		else
+			child->wanted = false; /* it was being ended because it hung */
+		return;
+	}
+	loop_stop(s->daemon.loop, EXIT_DONE);
+}
+
+static void child_changed(void *argument, struct child *child)
+{
+	struct supervisor *s = argument;
+
+	if (s->stopping)
+		stop_next(s);
+	else if (child->state == CHILD_RUNNING)
+		start_next(s);
+}
+
+static void stop_on_signal(void *argument, int signo)
+{
+	struct supervisor *s = argument;
+
+	if (s->stopping)
+		return;
+	log_info(s->daemon.log,
+		signo == SIGINT ? "interrupt signal (SIGINT or Ctrl-C) received; shutting down"
+				: "termination signal (SIGTERM) received; shutting down");
+	s->stopping = true;
+	stop_next(s);
+}
+
+/* The daemon base has read the configuration: each of the daemons reads it too. */
+static bool reload(void *argument, struct config *config)
+{
+	struct supervisor *s = argument;
+
+	for (size_t i = 0; i < s->count; i++)
+		child_signal(&s->children[i], SIGHUP);
+	return true;
+}
+
+static int run(struct supervisor *s, const char *const *names, size_t count)
+{
+	struct error error;
+
+	for (size_t i = 0; i < count; i++)
+		child_init(&s->children[s->count++], names[i], s->daemon.config->file,
+			s->daemon.loop, &s->daemon.log, child_changed, s);
+	s->config_file = strdup(s->daemon.config->file);
+	s->daemon.reload = reload;
+	s->daemon.reload_argument = s;
+	if (s->config_file == NULL ||
+		loop_signal(s->daemon.loop, SIGTERM, stop_on_signal, s, &error) != NC_OK ||
+		loop_signal(s->daemon.loop, SIGINT, stop_on_signal, s, &error) != NC_OK) {
+		log_critical(s->daemon.log, "the supervisor cannot begin");
+		s->daemon.status = EXIT_FAILED;
+	} else {
+		/* A reload replaces the configuration, and with it the text of the name. */
+		for (size_t i = 0; i < s->count; i++)
+			s->children[i].config = s->config_file;
+		start_next(s);
+		daemon_run(&s->daemon);
+	}
+	for (size_t i = 0; i < s->count; i++)
+		loop_timer_cancel(s->children[i].timer);
+	free(s->config_file);
+	return daemon_finish(&s->daemon);
+}
+
+static bool is_distributed(const struct config *config)
+{
+	return value_map_get(config->logging, "aggregator") != NULL;
+}
+
+static int supervisor_run(const struct applet *self, int argc, char **argv)
+{
+	static const char *const names[] = { "log_aggregator", "message_broker", "manager",
+		"scheduler" };
+	struct supervisor s = { 0 };
+	size_t skip;
+
+	static_assert(ARRAY_LEN(names) <= CHILDREN_MOST, "room for all of them");
+	if (!daemon_start(&s.daemon, self, argc, argv, LOG_MODE_NORMAL))
+		return s.daemon.status;
+	skip = is_distributed(s.daemon.config) ? 0 : 1;
+	return run(&s, names + skip, ARRAY_LEN(names) - skip);
+}
+
+extern const struct applet applet_supervisor;
+
+int supervisor_run_manager_only(int argc, char **argv)
+{
+	static const char *const names[] = { "manager" };
+	struct supervisor s = { 0 };
+
+	if (!daemon_start(&s.daemon, &applet_supervisor, argc, argv, LOG_MODE_NORMAL))
+		return s.daemon.status;
+	return run(&s, names, ARRAY_LEN(names));
+}
+
+const struct applet applet_supervisor = {
+	.name = "supervisor",
+	.kind = APPLET_DAEMON,
+	.summary = "start, watch and restart all daemons from one command",
+	.description =
+		"Starts the log aggregator (when the logging is distributed), the message broker, "
+		"the manager and the scheduler, in this order, each when the one before is ready; "
+		"starts again what ends, and stops all of them when it gets SIGTERM or SIGINT. "
+		"SIGHUP is passed on to all.",
+	.run = supervisor_run,
+};
