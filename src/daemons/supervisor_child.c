@@ -267,10 +267,14 @@ static int spawn(struct child *child, int write_fd)
 	if (code == 0)
 		code = posix_spawnattr_setflags(&attributes,
 			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	/* One thread: the environment is ours to change. */
+	if (code == 0 && setenv("NOWCAST_READY_FD", "3", 1) < 0)
+		code = errno;
 	/* This very binary, also when the file on disk was replaced. */
 	if (code == 0)
 		code = posix_spawn(
 			&child->pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+	(void)unsetenv("NOWCAST_READY_FD");
 	(void)posix_spawnattr_destroy(&attributes);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return code;

@@ -179,8 +179,8 @@ static bool check_lookup(void *argument, const struct lookup *lookup)
 	return false;
 }
 
-static enum parsed check_command(struct parse *p, const struct rule *rule,
-	const struct command *command, const struct value *at)
+static enum parsed check_command(struct parse *p, const struct config_worker *worker,
+	const struct rule *rule, const struct command *command, const struct value *at)
 {
 	struct name_check check = { rule, NULL };
 	const struct template *first = &command->words[0].template;
@@ -195,7 +195,8 @@ static enum parsed check_command(struct parse *p, const struct rule *rule,
 			check.unknown->name, check.unknown->text);
 		return PARSED_WRONG;
 	}
-	if (first->count == 1 && first->parts[0].literal != NULL)
+	/* Rules of a worker that is not registered are never asked: their entry has its warning. */
+	if (worker != NULL && first->count == 1 && first->parts[0].literal != NULL)
 		check_worker_name(p, first->parts[0].literal, SEVERITY_ERROR, "unknown-worker", at,
 			"the worker to launch");
 	return PARSED;
@@ -234,7 +235,8 @@ static enum parsed parse_pattern(struct parse *p, const struct config_worker *wo
 	return PARSED;
 }
 
-static enum parsed parse_item(struct parse *p, const struct value *at, struct rule *rule)
+static enum parsed parse_item(struct parse *p, const struct config_worker *worker,
+	const struct value *at, struct rule *rule)
 {
 	struct command *commands;
 	char why[160];
@@ -264,7 +266,7 @@ static enum parsed parse_item(struct parse *p, const struct value *at, struct ru
 	if (parsed != PARSED)
 		return parsed;
 	rule->commands_count++;
-	return check_command(p, rule, &commands[rule->commands_count - 1], at);
+	return check_command(p, worker, rule, &commands[rule->commands_count - 1], at);
 }
 
 /* Is it a key of the language that this version does not act on? Else it is nobody's. */
@@ -304,18 +306,6 @@ static enum parsed worse(enum parsed a, enum parsed b)
 typedef enum parsed item_function(struct parse *p, const struct config_worker *worker,
 	const struct value *at, struct rule *rule);
 
-static enum parsed pattern_item(struct parse *p, const struct config_worker *worker,
-	const struct value *at, struct rule *rule)
-{
-	return parse_pattern(p, worker, at, rule);
-}
-
-static enum parsed launch_item(struct parse *p, const struct config_worker *worker,
-	const struct value *at, struct rule *rule)
-{
-	return parse_item(p, at, rule);
-}
-
 /* One of something, or a list of them. */
 static enum parsed each_item(struct parse *p, const struct config_worker *worker,
 	const struct value *value, struct rule *rule, item_function *function)
@@ -354,10 +344,10 @@ static enum parsed parse_rule(struct parse *p, const struct config_worker *worke
 		return PARSED_WRONG;
 	}
 	if (on != NULL)
-		parsed = worse(parsed, each_item(p, worker, on, rule, pattern_item));
+		parsed = worse(parsed, each_item(p, worker, on, rule, parse_pattern));
 	/* The words that a launch may use are those of the patterns: these come first. */
 	if (launch != NULL && parsed == PARSED)
-		parsed = worse(parsed, each_item(p, worker, launch, rule, launch_item));
+		parsed = worse(parsed, each_item(p, worker, launch, rule, parse_item));
 	return parsed;
 }
 
