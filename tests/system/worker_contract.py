@@ -835,13 +835,14 @@ class Delivery(Contract):
             payload = None
             if message.get("event") == "started":
                 payload = {
-                    "running": [{"pid": 4711, "since": "2026-11-24 04:00:00", "arguments": []}]
+                    "running": [{"pid": 4711, "since": 1795500000, "arguments": []}]
                 }
             return {"type": "ack", "payload": payload}
 
         self.broker.answer = running
         self.assertEqual(self.run_worker("exit 0\n"), 0)
-        self.assertIn("already running: process 4711 since 2026-11-24 04:00:00", self.err)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1795500000))
+        self.assertIn(f"already running: process 4711 since {since}\n", self.err)
 
     def launch_file(self, header, text):
         head = json.dumps(header).encode()

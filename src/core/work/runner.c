@@ -1,20 +1,17 @@
 #include "core/work/runner_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/data/yaml.h"
-#include "core/system/clock.h"
 #include "core/system/exit_status.h"
-#include "core/system/file.h"
-#include "core/system/sys.h"
 
 enum {
 	BY_HAND_WAIT_MS = 2000, /* for the manager, before a worker by hand starts without it */
@@ -226,6 +223,18 @@ static enum nc_err watch_signals(struct runner *r, struct error *error)
 
 /* --- the course --- */
 
+/* Seconds since the epoch, as the clock on the wall showed them. */
+static void print_since(const struct value *since, struct buffer *out)
+{
+	time_t seconds = (time_t)value_as_int(since, -1);
+	char text[40];
+	struct tm tm;
+
+	if (seconds >= 0 && localtime_r(&seconds, &tm) != NULL &&
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+		buffer_printf(out, " since %s", text);
+}
+
 /* Copies with the same arguments: named, so that a person does not start a second one unawares. */
 static void name_running(const struct runner *r, const struct message *reply)
 {
@@ -238,8 +247,7 @@ static void name_running(const struct runner *r, const struct message *reply)
 		buffer_init(&text);
 		buffer_append_text(&text, "already running: process ");
 		(void)value_print_scalar(value_map_get(one, "pid"), &text);
-		buffer_append_text(&text, " since ");
-		(void)value_print_scalar(value_map_get(one, "since"), &text);
+		print_since(value_map_get(one, "since"), &text);
 		runner_say(r, "%s", text.data);
 		buffer_finish(&text);
 	}

@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/system/clock.h"
-#include "core/system/sys.h"
-
 enum {
 	/* Nobody listens: that is over within a second when the broker is started again. */
 	CLOSED_WAIT_FIRST_MS = 250,

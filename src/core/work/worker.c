@@ -16,7 +16,6 @@
 #include "core/system/exit_status.h"
 #include "core/system/message.h"
 #include "core/system/sys.h"
-#include "core/work/contract.h"
 #include "core/work/runner.h"
 
 /* A text of worker_text(). */
