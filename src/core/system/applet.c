@@ -1,6 +1,7 @@
 #include "core/system/applet.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +67,9 @@ unsigned applet_terminal_width(int fd)
 	struct winsize size;
 	int64_t width;
 
-	if (columns != NULL && text_to_int64(columns, &width) && width > 20 && width < 1000)
+	if (columns != NULL && text_to_int64(columns, &width) && width > 0 && width <= INT_MAX)
 		return (unsigned)width;
-	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return 80;
 }

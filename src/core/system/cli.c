@@ -124,7 +124,6 @@ static struct cli_args *args_create(const struct cli_spec *spec, struct date tod
 
 /* --- what is wrong --- */
 
-/* Append what was typed so that no byte of it can do anything to a terminal. */
 static void append_safe(struct buffer *out, const char *text, char quote)
 {
 	bool is_utf8 = utf8_is_valid(text, strlen(text), NULL);
@@ -138,13 +137,18 @@ static void append_safe(struct buffer *out, const char *text, char quote)
 			buffer_printf(out, "\\%c", *c);
 		else if (*c == '\n' || *c == '\t' || *c == '\r')
 			buffer_printf(out, "\\%c", *c == '\n' ? 'n' : *c == '\t' ? 't' : 'r');
-		else if (is_control && *c == 0xc2)
+		else if (is_control && is_utf8 && *c == 0xc2)
 			buffer_printf(out, "\\x%02x", *++c);
 		else if (is_control)
 			buffer_printf(out, "\\x%02x", *c);
 		else
 			buffer_append_char(out, (char)*c);
 	}
+}
+
+void cli_append_safe(struct buffer *out, const char *text)
+{
+	append_safe(out, text, '\0');
 }
 
 /* In quotes, as Python's repr() chooses them. */
@@ -245,7 +249,7 @@ static enum cli_result check_date(struct parse *p, struct given *given, const ch
 	}
 	begin_complaint(&why, given->option);
 	buffer_append_text(&why, "unrecognized date format: ");
-	append_safe(&why, value, '\0');
+	cli_append_safe(&why, value);
 	buffer_append_text(&why, " - please use YYYY-MM-DD");
 	return wrong(p, &why);
 }
@@ -352,7 +356,7 @@ static enum cli_result set_aside(struct parse *p, const char *word)
 	if (p->near == NULL && word[0] == '-')
 		p->near = nearest_option(p->args, word);
 	buffer_append_text(&p->unrecognized, p->unrecognized.len > 0 ? " " : "");
-	append_safe(&p->unrecognized, word, '\0');
+	cli_append_safe(&p->unrecognized, word[0] != '\0' ? word : "''");
 	return p->unrecognized.failed ? CLI_NOMEM : CLI_PARSED;
 }
 
@@ -423,8 +427,9 @@ static enum cli_result check_complete(struct parse *p)
 		buffer_finish(&why);
 		return CLI_PARSED;
 	}
-	if (missing == 0)
-		buffer_printf(&why, "unrecognized arguments: %s", p->unrecognized.data);
+	if (missing == 0 || p->near != NULL)
+		buffer_printf(&why, "%sunrecognized arguments: %s", missing > 0 ? "; " : "",
+			p->unrecognized.data);
 	if (p->near != NULL)
 		buffer_printf(&why, "; did you mean %s?", p->near);
 	return wrong(p, &why);

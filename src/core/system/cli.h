@@ -6,8 +6,9 @@
  * is in every table by itself. Order of calls: cli_parse(); when it gives CLI_SHOW_HELP, cli_help();
  * then the getters by option name; cli_args_destroy().
  *
- * Options may stand before, between and after the positionals, as `--name value` or `--name=value`;
- * `--` ends them. An option may not be abbreviated.
+ * Options may stand before, between and after the positionals, as `--name value` or `--name=value`,
+ * with a short name also as `-nvalue`; `-ab` is `-a -b`; `--` ends them. A negative number, or a word
+ * with a blank in it, is a value. An option may not be abbreviated. All this is as in argparse.
  *
  * Depends on core/data. Prints nothing itself.
  */
@@ -100,8 +101,11 @@ const char *cli_text_at(const struct cli_args *args, const char *name, size_t in
 void cli_help(const struct cli_spec *spec, struct date today, unsigned width, struct buffer *out);
 void cli_usage(const struct cli_spec *spec, unsigned width, struct buffer *out);
 
-/* Append text wrapped to `width` columns, each line behind `indent` blanks; the first one, when
- * `column` > 0, goes on at that column. */
+/* Append what somebody typed, so that no byte of it can do anything to a terminal: \n, \x1b. */
+void cli_append_safe(struct buffer *out, const char *text);
+
+/* Append text wrapped to `width` columns (11 at least behind the blanks), each line behind `indent`
+ * blanks; the first one, when `column` > 0, goes on at that column. Ends with a newline. */
 void cli_wrap(
 	const char *text, unsigned indent, unsigned column, unsigned width, struct buffer *out);
 
