@@ -1,26 +1,10 @@
 #include "applets.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/data/suggest.h"
-#include "core/system/exit_status.h"
 
-/* BUILD-UP ONLY: an entry point that has no file yet; the real one takes its place when linking. */
-static int not_there(const struct applet *self, int argc, char **argv)
-{
-	(void)fprintf(stderr, "nowcast: %s is not there yet\n", self->name);
-	return EXIT_FAILED;
-}
-
-#define APPLET(applet_name)                                                                        \
-	extern const struct applet applet_##applet_name;                                           \
-	__attribute__((weak)) const struct applet applet_##applet_name = {                         \
-		.name = #applet_name,                                                              \
-		.summary = "is not there yet",                                                     \
-		.description = "",                                                                 \
-		.run = not_there,                                                                  \
-	};
+#define APPLET(name) extern const struct applet applet_##name;
 #include "applets.def"
 #undef APPLET
 

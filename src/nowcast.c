@@ -2,100 +2,164 @@
  * One binary, many entry points: `nowcast NAME ...`, or a link called NAME. This file finds the entry point
  * in the static table (applets.def) and runs it; it knows nothing of what they do.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "applets.h"
+#include "core/data/suggest.h"
 #include "core/system/exit_status.h"
 #include "core/system/file.h"
 #include "core/work/runner.h"
 #include "install_links.h"
 
-static const char *const kind_titles[] = {
-	[APPLET_DAEMON] = "Daemons",
-	[APPLET_WORKER] = "Workers",
-	[APPLET_COMMAND] = "Commands",
+enum {
+	SUMMARY_COLUMN = 20
 };
-static const char *const kind_names[] = {
+
+static const char *const kind_titles[APPLET_KIND_COUNT] = {
+	[APPLET_DAEMON] = "daemons",
+	[APPLET_WORKER] = "workers",
+	[APPLET_COMMAND] = "commands",
+};
+static const char *const kind_names[APPLET_KIND_COUNT] = {
 	[APPLET_DAEMON] = "daemon",
 	[APPLET_WORKER] = "worker",
 	[APPLET_COMMAND] = "command",
 };
 
+static const char usage[] = "usage: nowcast NAME [ARGUMENT ...]\n"
+			    "       nowcast [-h | --list | --version | help NAME]\n"
+			    "       nowcast --install-links DIR [--all]\n"
+			    "       nowcast --remove-links DIR\n";
+
+static int show(struct buffer *text)
+{
+	int status = applet_show(text);
+
+	buffer_finish(text);
+	return status;
+}
+
 static int show_help(void)
 {
+	unsigned width = applet_terminal_width(STDOUT_FILENO);
 	struct buffer text;
-	int status;
 
 	buffer_init(&text);
-	buffer_append_text(&text,
-		"usage: nowcast NAME [ARGUMENT ...]\n"
-		"       nowcast help NAME | --help | --list | --version\n"
-		"       nowcast --install-links DIR [--all] | --remove-links DIR\n"
-		"\n"
-		"Automates a daily ocean or weather forecast: a message broker, a manager, a "
-		"scheduler, a\n"
-		"log aggregator and workers, in one program. A link called NAME does what `nowcast "
-		"NAME`\n"
-		"does.\n");
-	for (size_t kind = 0; kind < ARRAY_LEN(kind_titles); kind++) {
+	buffer_append_text(&text, usage);
+	buffer_append_char(&text, '\n');
+	cli_wrap("Automates a daily ocean or weather forecast: daemons that keep the state of the "
+		 "day, and workers, small programs that each do one thing and say what became of "
+		 "it. A link called NAME does what `nowcast NAME` does.",
+		0, 0, width - 2, &text);
+	for (size_t kind = 0; kind < APPLET_KIND_COUNT; kind++) {
 		buffer_printf(&text, "\n%s:\n", kind_titles[kind]);
-		for (size_t i = 0; i < applets_count; i++)
-			if ((size_t)applets[i]->kind == kind)
-				buffer_printf(&text, "  %-18s%s\n", applets[i]->name,
-					applets[i]->summary);
+		for (size_t i = 0; i < applets_count; i++) {
+			if ((size_t)applets[i]->kind != kind)
+				continue;
+			buffer_printf(&text, "  %-*s", SUMMARY_COLUMN - 2, applets[i]->name);
+			cli_wrap(applets[i]->summary, SUMMARY_COLUMN, SUMMARY_COLUMN, width - 2,
+				&text);
+		}
 	}
 	buffer_append_text(&text,
-		"\nWorkers that the configuration file names are run the same way: nowcast NAME "
-		"nowcast.yaml.\n"
-		"`nowcast NAME -h` says more of each; the manual begins with nowcast(1).\n");
-	status = applet_show(&text);
-	buffer_finish(&text);
-	return status;
+		"\noptions:\n"
+		"  -h, --help        show this help message and exit\n"
+		"  --list            print name, kind and summary of all of these, with tabs "
+		"between\n"
+		"  --version         print the version\n"
+		"  --install-links   make links to this binary in DIR; those that would hide "
+		"another\n"
+		"                    command on PATH are named, and made only with --all\n"
+		"  --remove-links    remove the links in DIR that lead to this binary\n"
+		"\n");
+	cli_wrap("`nowcast NAME -h` says more of each. A worker that a configuration file names is "
+		 "run like those built in: nowcast NAME nowcast.yaml. The manual begins with "
+		 "nowcast(1); nowcast.yaml(5) and nowcast-worker(7) are the next to read.",
+		0, 0, width - 2, &text);
+	return show(&text);
 }
 
 static int show_list(void)
 {
 	struct buffer text;
-	int status;
 
 	buffer_init(&text);
 	for (size_t i = 0; i < applets_count; i++)
 		buffer_printf(&text, "%s\t%s\t%s\n", applets[i]->name, kind_names[applets[i]->kind],
 			applets[i]->summary);
-	status = applet_show(&text);
-	buffer_finish(&text);
-	return status;
+	return show(&text);
 }
 
-static int unknown(const char *name)
+static int show_version(void)
+{
+	struct buffer text;
+
+	buffer_init(&text);
+	buffer_append_text(&text, "nowcast " NOWCAST_VERSION "\n");
+	return show(&text);
+}
+
+/* Say what is wrong with the command line, with a word of it. */
+static int wrong(const char *problem, const char *word, const char *near)
+{
+	struct buffer text;
+
+	buffer_init(&text);
+	buffer_printf(&text, "%snowcast: error: %s", usage, problem);
+	cli_append_safe(&text, word);
+	if (near != NULL)
+		buffer_printf(&text, "; did you mean %s?", near);
+	(void)fprintf(stderr, "%s\n", text.data);
+	buffer_finish(&text);
+	return EXIT_USAGE;
+}
+
+static int unknown_option(const char *word)
+{
+	static const char *const names[] = { "--help", "--install-links", "--list",
+		"--remove-links", "--version" };
+
+	return wrong("unrecognized arguments: ", word, suggest(word, names, ARRAY_LEN(names)));
+}
+
+static int unknown_name(const char *name, bool is_link)
 {
 	const char *near = applet_suggest(name);
+	struct buffer text;
 
-	(void)fprintf(stderr, "nowcast: there is no entry point `%s`", name);
+	buffer_init(&text);
+	buffer_printf(&text, "nowcast: %sthere is no daemon, worker or command `",
+		is_link ? "it was started by a link, but " : "");
+	cli_append_safe(&text, name);
+	buffer_append_char(&text, '`');
 	if (near != NULL)
-		(void)fprintf(stderr, "; did you mean `%s`?\n", near);
+		buffer_printf(&text, "; did you mean `%s`?", near);
 	else
-		(void)fprintf(stderr,
-			"; `nowcast --list` names all of them. A worker of a deployment "
-			"is run as: nowcast %s nowcast.yaml\n",
-			name);
+		buffer_append_text(&text,
+			"; `nowcast --list` names all there are, and a worker that a "
+			"configuration file names is run as: nowcast NAME nowcast.yaml");
+	(void)fprintf(stderr, "%s\n", text.data);
+	buffer_finish(&text);
 	return EXIT_USAGE;
 }
 
 /* `NAME ...`; argv[0] is the name. */
-static int run_applet(int argc, char **argv)
+static int run_applet(int argc, char **argv, bool is_link)
 {
 	const struct applet *applet = applet_find(argv[0]);
 
 	if (applet != NULL)
 		return applet->run(applet, argc, argv);
 	/* A worker that the configuration names; the runner says so when it does not. */
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < argc && argv[0][0] != '-'; i++)
 		if (text_ends_in_yaml(argv[i]))
 			return runner_main(NULL, argv[0], argc, argv);
-	return unknown(argv[0]);
+	if (argv[0][0] == '-')
+		return unknown_option(argv[0]);
+	return unknown_name(argv[0], is_link);
 }
 
 static int run_help(int argc, char **argv)
@@ -105,50 +169,77 @@ static int run_help(int argc, char **argv)
 
 	if (argc < 3)
 		return show_help();
+	if (argc > 3)
+		return wrong("unrecognized arguments: ", argv[3], NULL);
 	arguments[0] = argv[2];
-	return run_applet(2, arguments);
+	return run_applet(2, arguments, false);
 }
 
 static int run_links(int argc, char **argv)
 {
-	bool all = argc == 4 && strcmp(argv[3], "--all") == 0;
-	bool install = strcmp(argv[1], "--install-links") == 0;
+	bool install = strcmp(argv[1], "--install-links") == 0, all = false;
+	const char *directory = NULL;
 
-	if (argc < 3 || argc > 4 || (argc == 4 && (!all || !install))) {
-		(void)fprintf(stderr,
-			"usage: nowcast --install-links DIR [--all] | --remove-links DIR\n");
-		return EXIT_USAGE;
+	for (int i = 2; i < argc; i++) {
+		if (install && strcmp(argv[i], "--all") == 0)
+			all = true;
+		else if (argv[i][0] == '-' || directory != NULL)
+			return wrong("unrecognized arguments: ", argv[i], NULL);
+		else
+			directory = argv[i];
 	}
-	return install ? install_links(argv[2], all) : remove_links(argv[2]);
+	if (directory == NULL || directory[0] == '\0')
+		return wrong("the following arguments are required: DIR", "", NULL);
+	return install ? install_links(directory, all) : remove_links(directory);
 }
 
-int main(int argc, char **argv)
+static int run_own(int argc, char **argv)
 {
-	const char *name = argc > 0 ? path_base(argv[0]) : "nowcast";
-	char link_name[64];
-	struct buffer text;
-	int status;
+	static const struct {
+		const char *name;
+		int (*run)(void);
+	} options[] = {
+		{ "-h", show_help },
+		{ "--help", show_help },
+		{ "--list", show_list },
+		{ "--version", show_version },
+	};
 
-	/* argv[0] is the entry point's name, whatever the path of the link was. */
-	if (strcmp(name, "nowcast") != 0 && applet_find(name) != NULL) {
-		(void)snprintf(link_name, sizeof(link_name), "%s", name);
-		argv[0] = link_name;
-		return run_applet(argc, argv);
-	}
-	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+	if (argc < 2)
 		return show_help();
-	if (strcmp(argv[1], "--list") == 0)
-		return show_list();
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strcmp(argv[1], options[i].name) == 0)
+			return argc == 2 ? options[i].run()
+					 : wrong("unrecognized arguments: ", argv[2], NULL);
 	if (strcmp(argv[1], "help") == 0)
 		return run_help(argc, argv);
 	if (strcmp(argv[1], "--install-links") == 0 || strcmp(argv[1], "--remove-links") == 0)
 		return run_links(argc, argv);
-	if (strcmp(argv[1], "--version") == 0) {
-		buffer_init(&text);
-		buffer_append_text(&text, "nowcast " NOWCAST_VERSION "\n");
-		status = applet_show(&text);
-		buffer_finish(&text);
-		return status;
-	}
-	return run_applet(argc - 1, argv + 1);
+	return run_applet(argc - 1, argv + 1, false);
+}
+
+/*
+ * A file that we open must not become the standard output because that was closed: what is written there
+ * is to fail instead. Not by sys_open(): children inherit these.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", O_RDONLY);
+}
+
+int main(int argc, char **argv)
+{
+	char *name;
+
+	hold_standard_descriptors();
+	if (argc < 1)
+		return show_help();
+	/* argv[0] is the entry point's name, whatever the path of the link was. */
+	name = argv[0] + (path_base(argv[0]) - argv[0]);
+	if (strcmp(name, "nowcast") == 0)
+		return run_own(argc, argv);
+	argv[0] = name;
+	return run_applet(argc, argv, true);
 }
