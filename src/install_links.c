@@ -13,16 +13,43 @@
 #include "core/system/file.h"
 #include "core/system/sys.h"
 
-static bool this_binary(char path[PATH_MAX])
+struct places {
+	char binary[PATH_MAX];    /* the file that this process runs */
+	char directory[PATH_MAX]; /* where the links are, in its real name */
+};
+
+static int complain(const char *what, const char *path, const char *why)
 {
-	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	(void)fprintf(stderr, "nowcast: %s %s: %s\n", what, path, why);
+	return EXIT_FAILED;
+}
+
+/* false: said on stderr. */
+static bool find_places(const char *directory, struct places *ret_places)
+{
+	struct stat status;
+	ssize_t len =
+		readlink("/proc/self/exe", ret_places->binary, sizeof(ret_places->binary) - 1);
 
 	if (len < 0) {
-		(void)fprintf(stderr, "nowcast: cannot find out where this binary is: %s\n",
+		(void)complain("cannot find out where this binary is, by", "/proc/self/exe",
 			strerror(errno));
 		return false;
 	}
-	path[len] = '\0';
+	ret_places->binary[len] = '\0';
+	if (access(ret_places->binary, X_OK) < 0) {
+		(void)complain("this binary is no longer", ret_places->binary, strerror(errno));
+		return false;
+	}
+	if (realpath(directory, ret_places->directory) == NULL ||
+		stat(ret_places->directory, &status) < 0) {
+		(void)complain("cannot use the directory", directory, strerror(errno));
+		return false;
+	}
+	if (!S_ISDIR(status.st_mode)) {
+		(void)complain("cannot use the directory", directory, strerror(ENOTDIR));
+		return false;
+	}
 	return true;
 }
 
@@ -36,27 +63,32 @@ static bool leads_to(const char *path, const char *binary)
 	       realpath(path, target) != NULL && strcmp(target, binary) == 0;
 }
 
-/* A command of this name on PATH that is not in `directory` and not ours; false: none. */
-static bool hides(const char *name, const char *directory, const char *binary, char found[PATH_MAX])
+/* Is `found` a program of others, outside of the directory of the links? */
+static bool is_other_command(const char *found, const struct places *places)
+{
+	char *directory = path_directory(found), real[PATH_MAX];
+	struct stat status;
+	bool other = directory != NULL && realpath(directory, real) != NULL &&
+		     strcmp(real, places->directory) != 0 && stat(found, &status) == 0 &&
+		     S_ISREG(status.st_mode) && access(found, X_OK) == 0 &&
+		     !leads_to(found, places->binary);
+
+	free(directory);
+	return other;
+}
+
+/* The command on PATH that a link of this name could hide; false: none. */
+static bool hides(const char *name, const struct places *places, char found[PATH_MAX])
 {
 	const char *path = getenv("PATH");
-	char here[PATH_MAX];
 
-	if (path == NULL || realpath(directory, here) == NULL)
-		return false;
-	while (*path != '\0') {
+	while (path != NULL && *path != '\0') {
 		size_t len = strcspn(path, ":");
-		struct stat status;
 		int size = snprintf(found, PATH_MAX, "%.*s/%s", (int)len, path, name);
 
 		path += len + (path[len] == ':');
-		if (len == 0 || size < 0 || size >= PATH_MAX)
-			continue;
-		if (stat(found, &status) < 0 || !S_ISREG(status.st_mode) || access(found, X_OK) < 0)
-			continue;
-		if (leads_to(found, binary))
-			continue;
-		return true;
+		if (len > 0 && size > 0 && size < PATH_MAX && is_other_command(found, places))
+			return true;
 	}
 	return false;
 }
@@ -66,71 +98,76 @@ static int make_link(const char *directory, const char *name, const char *binary
 	char *path = path_join(directory, name);
 	int status = EXIT_DONE;
 
-	if (path == NULL) {
-		(void)fprintf(stderr, "nowcast: out of memory\n");
-		return EXIT_FAILED;
-	}
-	if (leads_to(path, binary)) {
-		(void)printf("%s is there\n", path);
-	} else if (symlink(binary, path) == 0) {
+	if (path == NULL)
+		return complain("cannot make the link", name, strerror(ENOMEM));
+	if (leads_to(path, binary))
+		(void)printf("%s is there already\n", path);
+	else if (symlink(binary, path) == 0)
 		(void)printf("%s\n", path);
-	} else {
-		(void)fprintf(stderr, "nowcast: cannot make the link %s: %s\n", path,
+	else
+		status = complain("cannot make the link", path,
 			errno == EEXIST ? "something else has that name" : strerror(errno));
-		status = EXIT_FAILED;
-	}
 	free(path);
 	return status;
 }
 
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	return complain("cannot write to", "standard output", strerror(errno));
+}
+
 int install_links(const char *directory, bool all)
 {
-	char binary[PATH_MAX], found[PATH_MAX];
-	int status = EXIT_DONE;
+	struct places places;
+	char found[PATH_MAX];
 	size_t skipped = 0;
+	int status = EXIT_DONE;
 
-	if (!this_binary(binary))
+	if (!find_places(directory, &places))
 		return EXIT_FAILED;
 	for (size_t i = 0; i < applets_count; i++) {
 		const char *name = applets[i]->name;
-		int one;
 
-		if (!all && hides(name, directory, binary, found)) {
+		if (!all && hides(name, &places, found)) {
 			(void)printf("skipped %s: it would hide %s\n", name, found);
 			skipped++;
-			continue;
+		} else if (make_link(directory, name, places.binary) != EXIT_DONE) {
+			status = EXIT_FAILED;
 		}
-		one = make_link(directory, name, binary);
-		if (one != EXIT_DONE)
-			status = one;
 	}
 	if (skipped > 0)
-		(void)printf("%zu skipped; --all makes them too\n", skipped);
-	return fflush(stdout) == 0 ? status : EXIT_FAILED;
+		(void)printf("%zu skipped; --all makes %s\n", skipped,
+			skipped == 1 ? "it, too" : "them, too");
+	return finish(status);
 }
 
 int remove_links(const char *directory)
 {
-	char binary[PATH_MAX];
+	struct places places;
+	size_t removed = 0;
 	int status = EXIT_DONE;
 
-	if (!this_binary(binary))
+	if (!find_places(directory, &places))
 		return EXIT_FAILED;
 	for (size_t i = 0; i < applets_count; i++) {
 		char *path = path_join(directory, applets[i]->name);
 
-		if (path == NULL)
-			return EXIT_FAILED;
-		if (leads_to(path, binary)) {
+		if (path == NULL) {
+			status = complain(
+				"cannot remove the link", applets[i]->name, strerror(ENOMEM));
+		} else if (leads_to(path, places.binary)) {
 			if (sys_unlink(path) == 0) {
 				(void)printf("removed %s\n", path);
+				removed++;
 			} else {
-				(void)fprintf(stderr, "nowcast: cannot remove %s: %s\n", path,
-					strerror(errno));
-				status = EXIT_FAILED;
+				status = complain("cannot remove", path, strerror(errno));
 			}
 		}
 		free(path);
 	}
-	return fflush(stdout) == 0 ? status : EXIT_FAILED;
+	if (removed == 0 && status == EXIT_DONE)
+		(void)printf("no link in %s leads to this binary\n", directory);
+	return finish(status);
 }
