@@ -43,26 +43,49 @@ static bool emit(struct writer *w, yaml_event_t *event, int ready)
 	return ready && yaml_emitter_emit(&w->emitter, event);
 }
 
+/*
+ * Numbers and null in their own form, not as they were once written: `190:20:30` is an integer, but with its
+ * colons the emitter would not write it plain inside of `{}`.
+ */
+static void print_canonical(const struct value *value, struct buffer *out)
+{
+	struct value *fresh = NULL;
+
+	if (value_is(value, VALUE_INT))
+		fresh = value_int(value_as_int(value, 0));
+	else if (value_is(value, VALUE_FLOAT))
+		fresh = value_float(value_as_float(value, 0));
+	else if (value_is(value, VALUE_NULL))
+		fresh = value_null();
+	else if (value_print_scalar(value, out) != NC_OK)
+		out->failed = true;
+	if (fresh != NULL && value_print_scalar(fresh, out) != NC_OK)
+		out->failed = true;
+	value_destroy(fresh);
+}
+
 static bool write_scalar(struct writer *w, const struct value *value)
 {
+	static yaml_char_t timestamp_tag[] = "tag:yaml.org,2002:timestamp";
+	/* A time has colons: quoted, with the tag that says what it is. */
+	bool tagged = value_is(value, VALUE_TIMESTAMP);
 	yaml_event_t event;
 	struct buffer text;
-	bool plain = true, written;
+	bool plain = !tagged, written;
 
 	buffer_init(&text);
 	if (value_is(value, VALUE_TEXT)) {
 		buffer_append_text(&text, value_as_text(value, ""));
 		plain = may_be_plain(text.data);
 	} else {
-		(void)value_print_scalar(value, &text);
+		print_canonical(value, &text);
 	}
-	/* An empty plain null is written as the word. */
-	if (value_is(value, VALUE_NULL) && text.len == 0)
-		buffer_append_text(&text, "null");
-	written = !text.failed &&
+	written =
+		!text.failed &&
 		emit(w, &event,
-			yaml_scalar_event_initialize(&event, NULL, NULL, (yaml_char_t *)text.data,
-				(int)text.len, plain, !plain || value_is(value, VALUE_TEXT),
+			yaml_scalar_event_initialize(&event, NULL, tagged ? timestamp_tag : NULL,
+				(yaml_char_t *)text.data, (int)text.len, plain,
+				!tagged && (!plain || value_is(value, VALUE_TEXT)),
 				plain ? YAML_PLAIN_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE));
 	buffer_finish(&text);
 	return written;
@@ -92,15 +115,17 @@ static bool write_mapping(struct writer *w, const struct value *value)
 	yaml_event_t event;
 	bool well = !is_set || nothing != NULL;
 
-	well = well && emit(w, &event,
-		yaml_mapping_start_event_initialize(&event, NULL, is_set ? set_tag : NULL, !is_set,
-			w->flow ? YAML_FLOW_MAPPING_STYLE : YAML_BLOCK_MAPPING_STYLE));
+	well = well &&
+	       emit(w, &event,
+		       yaml_mapping_start_event_initialize(&event, NULL, is_set ? set_tag : NULL,
+			       !is_set,
+			       w->flow ? YAML_FLOW_MAPPING_STYLE : YAML_BLOCK_MAPPING_STYLE));
 	for (size_t i = 0; well && i < value_count(value); i++) {
 		if (is_set)
 			well = write_scalar(w, value_at(value, i)) && write_scalar(w, nothing);
 		else
 			well = write_scalar(w, value_map_key_at(value, i)) &&
-				write_value(w, value_map_value_at(value, i));
+			       write_value(w, value_map_value_at(value, i));
 	}
 	value_destroy(nothing);
 	return well && emit(w, &event, yaml_mapping_end_event_initialize(&event));
@@ -132,11 +157,10 @@ static bool write_document(struct writer *w, const struct value *value)
 	yaml_event_t event;
 
 	return emit(w, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING)) &&
-		emit(w, &event,
-			yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1)) &&
-		write_value(w, value) &&
-		emit(w, &event, yaml_document_end_event_initialize(&event, 1)) &&
-		emit(w, &event, yaml_stream_end_event_initialize(&event));
+	       emit(w, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1)) &&
+	       write_value(w, value) &&
+	       emit(w, &event, yaml_document_end_event_initialize(&event, 1)) &&
+	       emit(w, &event, yaml_stream_end_event_initialize(&event));
 }
 
 /* A scalar at the top is followed by `...`, which a single value on a line does not want. */
