@@ -49,7 +49,7 @@ static bool emit(struct writer *w, yaml_event_t *event, int ready)
  */
 static void print_canonical(const struct value *value, struct buffer *out)
 {
-	struct value *fresh = NULL;
+	struct value *fresh;
 
 	if (value_is(value, VALUE_INT))
 		fresh = value_int(value_as_int(value, 0));
@@ -57,9 +57,9 @@ static void print_canonical(const struct value *value, struct buffer *out)
 		fresh = value_float(value_as_float(value, 0));
 	else if (value_is(value, VALUE_NULL))
 		fresh = value_null();
-	else if (value_print_scalar(value, out) != NC_OK)
-		out->failed = true;
-	if (fresh != NULL && value_print_scalar(fresh, out) != NC_OK)
+	else
+		fresh = value_copy(value);
+	if (fresh == NULL || value_print_scalar(fresh, out) != NC_OK)
 		out->failed = true;
 	value_destroy(fresh);
 }

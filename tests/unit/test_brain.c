@@ -1,0 +1,312 @@
+/* core/decide/brain: what a message does to the state */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/decide/brain.h"
+#include "core/system/log.h"
+
+#define NOON INT64_C(1795608000000000000) /* 2026-11-24, somewhere in the day everywhere */
+#define ID_1 "019abc00-0000-7000-8000-000000000001"
+
+static struct config_type sleep_types[] = {
+	{ (char *)"success", (char *)"slept well" },
+	{ (char *)"need", (char *)"wants to know" },
+	{ (char *)"clear checklist", (char *)"wants it clear" },
+};
+static struct config_type awaken_types[] = { { (char *)"success", (char *)"awoke" } };
+static struct config_worker workers[] = {
+	{ .name = (char *)"sleep",
+		.checklist_key = (char *)"sleepyhead",
+		.types = sleep_types,
+		.types_count = ARRAY_LEN(sleep_types) },
+	{ .name = (char *)"awaken", .types = awaken_types, .types_count = ARRAY_LEN(awaken_types) },
+};
+static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
+
+struct fixture {
+	struct rules *rules;
+	struct brain *brain;
+	struct transaction t;
+};
+
+static int begin(void **state)
+{
+	static const char rules[] = "sleep:\n  - on: success\n    launch: awaken --now\n"
+				    "  - on: crash\n    launch: awaken <launch[reason]>\n";
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	return rules_read("r.yaml", rules, strlen(rules), &config, &f->rules, NULL, NULL) !=
+		       NC_OK ||
+	       brain_create(&config, f->rules, &f->brain, NULL) != NC_OK;
+}
+
+static int end(void **state)
+{
+	struct fixture *f = *state;
+
+	transaction_finish(&f->t);
+	brain_destroy(f->brain);
+	rules_destroy(f->rules);
+	free(f);
+	return 0;
+}
+
+/* Give it a message; the type of its reply. */
+static const char *tell(struct fixture *f, const char *text)
+{
+	transaction_finish(&f->t);
+	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
+	return f->t.reply.type;
+}
+
+static bool noted(const struct fixture *f, int level, const char *part)
+{
+	for (size_t i = 0; i < f->t.notes_count; i++)
+		if (f->t.notes[i].level == level && strstr(f->t.notes[i].text, part) != NULL)
+			return true;
+	return false;
+}
+
+static void success_is_kept_and_launches(void **state)
+{
+	struct fixture *f = *state;
+	const struct value *kept;
+
+	assert_string_equal(
+		tell(f, "{source: sleep, type: success, payload: {sleep time: 5}}"), "ack");
+	kept = value_map_get(brain_checklist(f->brain), "sleepyhead");
+	assert_int_equal(value_as_int(value_map_get(kept, "sleep time"), 0), 5);
+	assert_true(f->t.checklist_changed);
+	assert_true(noted(
+		f, LEVEL_INFO, "checklist updated with [sleepyhead] items from sleep worker"));
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(f->t.launches[0].worker, "awaken");
+	assert_string_equal(f->t.launches[0].arguments[0], "--now");
+	assert_true(id_is_valid(f->t.launches[0].id));
+}
+
+static void a_mapping_is_merged_and_anything_else_replaces(void **state)
+{
+	struct fixture *f = *state;
+	const struct value *kept;
+
+	tell(f, "{source: sleep, type: success, payload: {a: 1, b: 2}}");
+	tell(f, "{source: sleep, type: success, payload: {b: 3}}");
+	kept = value_map_get(brain_checklist(f->brain), "sleepyhead");
+	assert_int_equal(value_as_int(value_map_get(kept, "a"), 0), 1);
+	assert_int_equal(value_as_int(value_map_get(kept, "b"), 0), 3);
+	tell(f, "{source: sleep, type: success, payload: [x]}");
+	kept = value_map_get(brain_checklist(f->brain), "sleepyhead");
+	assert_int_equal(value_kind(kept), VALUE_LIST);
+}
+
+static void a_payload_without_a_checklist_key_is_dropped_with_a_warning(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(tell(f, "{source: awaken, type: success, payload: {a: 1}}"), "ack");
+	assert_false(f->t.checklist_changed);
+	assert_true(noted(f, LEVEL_WARNING, "no checklist key"));
+}
+
+static void unknown_workers_and_types_change_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(
+		tell(f, "{source: nobody, type: success, payload: {a: 1}}"), "unregistered worker");
+	assert_true(noted(f, LEVEL_ERROR, "nobody"));
+	assert_string_equal(tell(f, "{source: sleep, type: sucess, payload: {a: 1}}"),
+		"unregistered message type");
+	assert_int_equal(value_count(brain_checklist(f->brain)), 0);
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void r13_a_bad_message_gets_an_answer(void **state)
+{
+	static const char *const bad[] = { "", "[", "text", "[1, 2]", "{source: sleep}",
+		"{source: sleep, type: 5, payload: 1}", "{source: [a], type: success, payload: 1}",
+		"!!python/object:os.system {}",
+		"{source: sleep, type: success, payload: \"\x01\"}" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_string_equal(tell(f, bad[i]), "bad message");
+		assert_true(noted(f, LEVEL_ERROR, ""));
+	}
+}
+
+static void need_is_answered_from_the_checklist(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "{source: sleep, type: success, payload: {a: 1}}");
+	assert_string_equal(tell(f, "{source: sleep, type: need, payload: sleepyhead}"), "ack");
+	assert_int_equal(value_as_int(value_map_get(f->t.reply.payload, "a"), 0), 1);
+	assert_string_equal(
+		tell(f, "{source: sleep, type: need, payload: nothing}"), "no such checklist key");
+	assert_string_equal(
+		tell(f, "{source: sleep, type: need, payload: [1]}"), "no such checklist key");
+}
+
+static void clearing_logs_the_checklist_first(void **state)
+{
+	struct fixture *f = *state;
+	bool block = false;
+
+	tell(f, "{source: sleep, type: success, payload: {a: 1}}");
+	assert_string_equal(tell(f, "{source: sleep, type: clear checklist, payload: null}"),
+		"checklist cleared");
+	assert_int_equal(value_count(brain_checklist(f->brain)), 0);
+	for (size_t i = 0; i < f->t.notes_count; i++)
+		block = block ||
+			(f->t.notes[i].block && strcmp(f->t.notes[i].logger, "checklist") == 0 &&
+				strstr(f->t.notes[i].text, "a: 1") != NULL);
+	assert_true(block);
+}
+
+static void r2_a_message_that_comes_again_is_answered_and_not_done_again(void **state)
+{
+	static const char again[] = "{source: sleep, type: success, payload: {a: 1}, id: " ID_1 "}";
+	struct fixture *f = *state;
+
+	assert_string_equal(tell(f, again), "ack");
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(tell(f, again), "ack");
+	assert_int_equal(f->t.launches_count, 0);
+	assert_false(f->t.checklist_changed);
+	/* The same id with other bytes is somebody else's. */
+	assert_string_equal(
+		tell(f, "{source: sleep, type: success, payload: {a: 2}, id: " ID_1 "}"),
+		"bad message");
+}
+
+static void r7_a_stale_message_cannot_change_the_state(void **state)
+{
+	struct fixture *f = *state;
+	char text[300], id[ID_TEXT_SIZE], token[TOKEN_TEXT_SIZE];
+
+	tell(f, "{source: sleep, type: success, payload: null}");
+	snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
+	snprintf(token, sizeof(token), "%s", f->t.launches[0].token);
+	snprintf(text, sizeof(text),
+		"{source: awaken, type: success, payload: null, launch: %s, token: wrong, report: {}}",
+		id);
+	assert_string_equal(tell(f, text), "stale");
+	snprintf(text, sizeof(text),
+		"{source: awaken, type: success, payload: null, launch: %s, "
+		"token: '%s', report: {}}",
+		id, token);
+	assert_string_equal(tell(f, text), "ack");
+}
+
+static void the_last_message_ends_the_launch(void **state)
+{
+	struct fixture *f = *state;
+	char text[300];
+	struct value *running;
+
+	snprintf(text, sizeof(text),
+		"{source: sleep, event: started, launch: " ID_1
+		", token: t, payload: {arguments: [x], "
+		"pid: 7, host: localhost, by hand: true}}");
+	assert_string_equal(tell(f, text), "ack");
+	running = brain_running(f->brain);
+	assert_int_equal(value_count(running), 1);
+	assert_true(value_as_bool(value_map_get(value_at(running, 0), "by hand"), false));
+	value_destroy(running);
+	tell(f, "{source: sleep, type: success, payload: null, launch: " ID_1
+		", token: t, report: {exit status: 0}}");
+	running = brain_running(f->brain);
+	assert_int_equal(value_count(running), 1); /* awaken, which is wanted */
+	assert_string_equal(
+		value_as_text(value_map_get(value_at(running, 0), "worker"), ""), "awaken");
+	value_destroy(running);
+}
+
+static void a_second_copy_is_told_of_the_first(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "{source: sleep, event: started, launch: " ID_1
+		", token: t, payload: {arguments: [x], pid: 7}}");
+	tell(f, "{source: sleep, event: started, launch: 019abc00-0000-7000-8000-000000000002"
+		", token: u, payload: {arguments: [x], pid: 8}}");
+	assert_int_equal(value_count(value_map_get(f->t.reply.payload, "running")), 1);
+}
+
+static void a_runner_that_ends_without_a_report_is_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	char id[ID_TEXT_SIZE];
+
+	tell(f, "{source: sleep, event: started, launch: " ID_1
+		", token: t, payload: {arguments: [], pid: 7}}");
+	transaction_finish(&f->t);
+	snprintf(id, sizeof(id), "%s", ID_1);
+	assert_int_equal(
+		brain_runner_ended(f->brain, id, "runner killed", NOON, &f->t, NULL), NC_OK);
+	assert_true(noted(f, LEVEL_CRITICAL, "sleep crashed: runner killed"));
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(f->t.launches[0].arguments[0], "runner killed");
+	transaction_finish(&f->t);
+	/* And only once. */
+	assert_int_equal(brain_runner_ended(f->brain, id, "again", NOON, &f->t, NULL), NC_OK);
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void r18_a_slot_is_launched_once(void **state)
+{
+	static const char due[] =
+		"{source: scheduler, event: due, payload: {worker: awaken, arguments: "
+		"[--x], schedule: s, slot: 2026-11-24T04:00}}";
+	struct fixture *f = *state;
+
+	assert_string_equal(tell(f, due), "ack");
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(f->t.launches[0].arguments[0], "--x");
+	assert_string_equal(tell(f, due), "ack");
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void a_rule_that_fails_is_critical_and_the_worker_gets_its_ack(void **state)
+{
+	struct fixture *f = *state;
+
+	/* No launch, so <launch[reason]> finds nothing. */
+	assert_string_equal(tell(f, "{source: sleep, type: crash, payload: {a: 1}}"), "ack");
+	assert_true(noted(f, LEVEL_CRITICAL, "r.yaml:5:13: <launch[reason]> finds nothing"));
+	assert_int_equal(f->t.launches_count, 0);
+	assert_true(f->t.checklist_changed);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(success_is_kept_and_launches),
+		TEST(a_mapping_is_merged_and_anything_else_replaces),
+		TEST(a_payload_without_a_checklist_key_is_dropped_with_a_warning),
+		TEST(unknown_workers_and_types_change_nothing),
+		TEST(r13_a_bad_message_gets_an_answer),
+		TEST(need_is_answered_from_the_checklist),
+		TEST(clearing_logs_the_checklist_first),
+		TEST(r2_a_message_that_comes_again_is_answered_and_not_done_again),
+		TEST(r7_a_stale_message_cannot_change_the_state),
+		TEST(the_last_message_ends_the_launch),
+		TEST(a_second_copy_is_told_of_the_first),
+		TEST(a_runner_that_ends_without_a_report_is_a_crash),
+		TEST(r18_a_slot_is_launched_once),
+		TEST(a_rule_that_fails_is_critical_and_the_worker_gets_its_ack),
+	};
+
+	return cmocka_run_group_tests_name("brain", tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+/* core/decide/rules: reading and applying next_workers.yaml */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/data/yaml.h"
+#include "core/decide/rules.h"
+
+static struct config_type sleep_types[] = {
+	{ (char *)"success", (char *)"slept well" },
+	{ (char *)"success 06", (char *)"slept till six" },
+	{ (char *)"success 12", (char *)"slept till noon" },
+	{ (char *)"failure", (char *)"slept badly" },
+};
+static struct config_type awaken_types[] = { { (char *)"success", (char *)"awoke" } };
+static struct config_worker workers[] = {
+	{ .name = (char *)"sleep", .types = sleep_types, .types_count = ARRAY_LEN(sleep_types) },
+	{ .name = (char *)"awaken", .types = awaken_types, .types_count = ARRAY_LEN(awaken_types) },
+};
+static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
+
+/* What the rules launch after sleep's `type`, one command line each, joined by `; `. */
+static const char *launches(const char *rules_text, const char *type, const char *payload_text)
+{
+	static char result[2000];
+	struct rules *rules = NULL;
+	struct rules_decision decision = { 0 };
+	struct value *payload = NULL;
+	struct buffer out;
+	struct error error = { 0 };
+	struct rules_input input = { .worker = "sleep", .type = type, .today = { 2026, 11, 24 } };
+
+	buffer_init(&out);
+	if (rules_read("r.yaml", rules_text, strlen(rules_text), &config, &rules, NULL, &error) !=
+		NC_OK) {
+		buffer_append_text(&out, error.text);
+	} else {
+		assert_int_equal(yaml_read(payload_text, strlen(payload_text), 0,
+					 &yaml_message_limits, &payload, &error),
+			NC_OK);
+		input.payload = payload;
+		if (rules_apply(rules, &input, &decision, &error) != NC_OK)
+			buffer_append_text(&out, error.text);
+		for (size_t i = 0; i < decision.count; i++) {
+			buffer_printf(&out, "%s%s", i > 0 ? "; " : "", decision.launches[i].worker);
+			for (size_t j = 0; j < decision.launches[i].arguments_count; j++)
+				buffer_printf(&out, " {%s}", decision.launches[i].arguments[j]);
+		}
+	}
+	rules_decision_finish(&decision);
+	value_destroy(payload);
+	rules_destroy(rules);
+	snprintf(result, sizeof(result), "%s", out.data);
+	buffer_finish(&out);
+	return result;
+}
+
+/* The findings, as `severity name line:column`, joined by `; `. */
+static const char *found(const char *rules_text)
+{
+	static char result[2000];
+	struct rules *rules = NULL;
+	struct findings findings;
+	struct buffer out;
+
+	findings_init(&findings);
+	buffer_init(&out);
+	(void)rules_read(
+		"r.yaml", rules_text, strlen(rules_text), &config, &rules, &findings, NULL);
+	for (size_t i = 0; i < findings.count; i++)
+		buffer_printf(&out, "%s%s %s %u:%u", i > 0 ? "; " : "",
+			severity_name(findings.items[i].severity), findings.items[i].name,
+			findings.items[i].line, findings.items[i].column);
+	snprintf(result, sizeof(result), "%s", out.data);
+	rules_destroy(rules);
+	findings_finish(&findings);
+	buffer_finish(&out);
+	return result;
+}
+
+static void a_matching_rule_launches(void **state)
+{
+	assert_string_equal(
+		launches("sleep:\n  - on: success\n    launch: awaken\n", "success", ""), "awaken");
+	assert_string_equal(
+		launches("sleep:\n  - on: success\n    launch: awaken\n", "failure", ""), "");
+}
+
+static void all_matching_rules_launch_in_the_order_of_the_file(void **state)
+{
+	assert_string_equal(launches("any worker:\n  - on: success\n    launch: awaken 3\n"
+				     "sleep:\n  - on: success\n    launch: [awaken 1, awaken 2]\n",
+				    "success", ""),
+		"awaken {1}; awaken {2}; awaken {3}");
+}
+
+static void a_captured_word_can_be_used(void **state)
+{
+	assert_string_equal(
+		launches("sleep:\n  - on: success <cycle>\n    launch: awaken <cycle> x<cycle>y\n",
+			"success 06", ""),
+		"awaken {06} {x06y}");
+}
+
+static void choices_of_a_captured_word_are_kept_to(void **state)
+{
+	const char *rules = "sleep:\n  - on: 'success <c: 06 | 18>'\n    launch: awaken <c>\n";
+
+	assert_string_equal(launches(rules, "success 06", ""), "awaken {06}");
+	assert_string_equal(launches(rules, "success 12", ""), "");
+}
+
+static void values_are_looked_up_and_stay_one_argument(void **state)
+{
+	assert_string_equal(launches("sleep:\n  - on: success\n"
+				     "    launch: awaken <payload[a][1]> \"two words\" <today>\n",
+				    "success", "a: [x, 'y z']"),
+		"awaken {y z} {two words} {2026-11-24}");
+}
+
+static void a_number_is_printed_as_it_is_written(void **state)
+{
+	assert_string_equal(launches("sleep:\n  - on: success\n    launch: awaken <payload[job]>\n",
+				    "success", "job: 0012"),
+		"awaken {0012}");
+}
+
+static void optional_words_are_left_out_when_nothing_is_found(void **state)
+{
+	const char *rules = "sleep:\n  - on: success\n"
+			    "    launch:\n      - awaken [--run-date <payload[date]>] end\n";
+
+	assert_string_equal(launches(rules, "success", "date: 2026-01-02"),
+		"awaken {--run-date} {2026-01-02} {end}");
+	assert_string_equal(launches(rules, "success", "{}"), "awaken {end}");
+}
+
+static void a_rule_that_fails_launches_nothing_at_all(void **state)
+{
+	assert_string_equal(launches("sleep:\n  - on: success\n    launch:\n      - awaken\n"
+				     "      - awaken <payload[no]>\n",
+				    "success", "{}"),
+		"r.yaml:5:9: <payload[no]> finds nothing");
+	assert_string_equal(launches("sleep:\n  - on: success\n    launch: awaken <payload>\n",
+				    "success", "{a: 1}"),
+		"r.yaml:3:13: <payload> is a mapping, and cannot be printed into a text");
+}
+
+static void every_mistake_is_found_with_its_place(void **state)
+{
+	assert_string_equal(
+		found("sleep:\n  - on: sucess\n    launch: awaken\n"), "error unmatched-type 2:9");
+	assert_string_equal(
+		found("sleep:\n  - on: success\n    launch: awake\n"), "error unknown-worker 3:13");
+	assert_string_equal(
+		found("sleep:\n  - on: success\n    lunch: awaken\n"), "error unknown-key 3:5");
+	assert_string_equal(found("sleep:\n  - on: success\n    launch: awaken <nobody>\n"),
+		"error unknown-name 3:13");
+	assert_string_equal(found("sleep:\n  - on: success\n    launch: awaken <payload[a>\n"),
+		"error bad-syntax 3:13");
+	assert_string_equal(found("sleep:\n  - launch: awaken\n"), "error missing-key 2:5");
+	assert_string_equal(found("sleep: awaken\n"), "error bad-syntax 1:1");
+	assert_string_equal(found("- a\n"), "error bad-syntax 1:1");
+	assert_string_equal(found("sleep: [\n"), "error bad-yaml 2:1");
+	assert_string_equal(found("sleep:\n  - on: success\n    launch: awaken <today\n"),
+		"error bad-syntax 3:13");
+}
+
+static void rules_of_an_unregistered_worker_are_a_warning(void **state)
+{
+	assert_string_equal(found("slep:\n  - on: success\n    launch: awakn\n"),
+		"warning unregistered-entry 1:1");
+}
+
+static void a_rule_of_a_later_version_is_left_out_whole(void **state)
+{
+	const char *rules = "sleep:\n  - on: success\n    when: <payload> is set\n"
+			    "    launch: awaken\n  - on: success\n    launch: awaken 2\n";
+
+	assert_string_equal(found(rules), "note rule-not-yet 3:5");
+	assert_string_equal(launches(rules, "success", ""), "awaken {2}");
+	assert_string_equal(found("sleep:\n  - on: success\n    launch: awaken <today - 1 day>\n"),
+		"note rule-not-yet 3:13");
+}
+
+static void crash_exists_for_every_worker(void **state)
+{
+	assert_string_equal(launches("awaken:\n  - on: crash\n    launch: sleep\n"
+				     "sleep:\n  - on: [crash, lost]\n    launch: awaken\n",
+				    "crash", ""),
+		"awaken");
+}
+
+static void empty_rules_are_rules(void **state)
+{
+	assert_string_equal(launches("", "success", ""), "");
+	assert_string_equal(launches("sleep: []\n", "success", ""), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_matching_rule_launches),
+		cmocka_unit_test(all_matching_rules_launch_in_the_order_of_the_file),
+		cmocka_unit_test(a_captured_word_can_be_used),
+		cmocka_unit_test(choices_of_a_captured_word_are_kept_to),
+		cmocka_unit_test(values_are_looked_up_and_stay_one_argument),
+		cmocka_unit_test(a_number_is_printed_as_it_is_written),
+		cmocka_unit_test(optional_words_are_left_out_when_nothing_is_found),
+		cmocka_unit_test(a_rule_that_fails_launches_nothing_at_all),
+		cmocka_unit_test(every_mistake_is_found_with_its_place),
+		cmocka_unit_test(rules_of_an_unregistered_worker_are_a_warning),
+		cmocka_unit_test(a_rule_of_a_later_version_is_left_out_whole),
+		cmocka_unit_test(crash_exists_for_every_worker),
+		cmocka_unit_test(empty_rules_are_rules),
+	};
+
+	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}
