@@ -197,7 +197,8 @@ static void r7_a_stale_message_cannot_change_the_state(void **state)
 	snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
 	snprintf(token, sizeof(token), "%s", f->t.launches[0].token);
 	snprintf(text, sizeof(text),
-		"{source: awaken, type: success, payload: null, launch: %s, token: wrong, report: {}}",
+		"{source: awaken, type: success, payload: null, launch: %s, token: wrong, report: "
+		"{}}",
 		id);
 	assert_string_equal(tell(f, text), "stale");
 	snprintf(text, sizeof(text),
