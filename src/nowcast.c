@@ -4,11 +4,13 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "applets.h"
 #include "core/data/suggest.h"
+#include "core/system/config.h"
 #include "core/system/exit_status.h"
 #include "core/system/file.h"
 #include "core/work/runner.h"
@@ -146,6 +148,64 @@ static int unknown_name(const char *name, bool is_link)
 	return EXIT_USAGE;
 }
 
+/* The nearest of the names built in and those that the configuration has; NULL: none is near. */
+static const char *suggest_worker(const struct config *config, const char *name)
+{
+	size_t count = 0;
+	const char **names = calloc(
+		applets_count + config->workers_count + config->programs_count, sizeof(*names));
+	const char *near;
+
+	if (names == NULL)
+		return NULL;
+	for (size_t i = 0; i < applets_count; i++)
+		names[count++] = applets[i]->name;
+	for (size_t i = 0; i < config->workers_count; i++)
+		names[count++] = config->workers[i].name;
+	for (size_t i = 0; i < config->programs_count; i++)
+		names[count++] = config->programs[i].name;
+	near = suggest(name, names, count);
+	free(names);
+	return near;
+}
+
+/*
+ * A worker that only the configuration can know. The runner says that it has no program for a name; when
+ * the whole configuration does not have the name, it was most likely meant to be another one.
+ */
+static int run_configured(const char *config_file, int argc, char **argv)
+{
+	int status = runner_main(NULL, argv[0], argc, argv);
+	struct config *config = NULL;
+	const char *near;
+
+	if (status != EXIT_BAD_CONFIG || config_load(config_file, &config, NULL, NULL) != NC_OK)
+		return status;
+	if (config_find_worker(config, argv[0]) == NULL &&
+		config_find_program(config, argv[0])->command_count == 0) {
+		near = suggest_worker(config, argv[0]);
+		(void)fprintf(stderr, "nowcast: %s has no worker of that name%s%s%s\n", config_file,
+			near != NULL ? "; did you mean `" : "", near != NULL ? near : "",
+			near != NULL ? "`?" : "");
+		status = EXIT_NO_SUCH_THING;
+	}
+	config_destroy(config);
+	return status;
+}
+
+/* Can a worker have this name at all? No option, and nothing that a terminal would obey. */
+static bool may_be_worker(const char *name)
+{
+	struct buffer safe;
+	bool may;
+
+	buffer_init(&safe);
+	cli_append_safe(&safe, name);
+	may = name[0] != '-' && name[0] != '\0' && strcmp(safe.data, name) == 0;
+	buffer_finish(&safe);
+	return may;
+}
+
 /* `NAME ...`; argv[0] is the name. */
 static int run_applet(int argc, char **argv, bool is_link)
 {
@@ -153,10 +213,9 @@ static int run_applet(int argc, char **argv, bool is_link)
 
 	if (applet != NULL)
 		return applet->run(applet, argc, argv);
-	/* A worker that the configuration names; the runner says so when it does not. */
-	for (int i = 1; i < argc && argv[0][0] != '-'; i++)
+	for (int i = 1; i < argc && may_be_worker(argv[0]); i++)
 		if (text_ends_in_yaml(argv[i]))
-			return runner_main(NULL, argv[0], argc, argv);
+			return run_configured(argv[i], argc, argv);
 	if (argv[0][0] == '-')
 		return unknown_option(argv[0]);
 	return unknown_name(argv[0], is_link);
