@@ -185,6 +185,9 @@ void loop_destroy(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
+	/* Who posted something may wait for it to free what it belongs to. */
+	if (loop->event_fd >= 0)
+		take_posts(loop, LOOP_READ);
 	while (loop->children != NULL)
 		loop_child_unwatch(loop->children);
 	while (loop->fds != NULL)

@@ -25,7 +25,8 @@ struct loop_child;
 
 /* Blocks TERM, INT, HUP, CHLD, USR1, USR2 and PIPE in the calling thread. */
 enum nc_err loop_create(struct loop **ret_loop, struct error *error);
-void loop_destroy(struct loop *loop); /* accepts NULL; everything registered goes with it */
+/* Accepts NULL. What was posted is still called; everything registered goes. */
+void loop_destroy(struct loop *loop);
 
 /* Run until loop_stop(); returns its status, or -1 with `error` when epoll itself fails. */
 int loop_run(struct loop *loop, struct error *error);

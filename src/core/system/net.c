@@ -126,7 +126,14 @@ struct net_replier {
 	void *argument;
 	struct net_request *requests;
 	atomic_bool destroyed;
+	atomic_uint references; /* of its requests, and one of the owner */
 };
+
+static void replier_release(struct net_replier *replier)
+{
+	if (atomic_fetch_sub(&replier->references, 1) == 1)
+		free(replier);
+}
 
 static void request_done(void *argument)
 {
@@ -151,9 +158,13 @@ static void request_step(void *argument)
 	nng_msg *message;
 	int code;
 
-	atomic_store(&request->posted, false);
-	if (atomic_load(&replier->destroyed))
+	if (atomic_load(&replier->destroyed)) {
+		/* What closed the replier left this one to us. */
+		free(request);
+		replier_release(replier);
 		return;
+	}
+	atomic_store(&request->posted, false);
 	code = nng_aio_result(request->aio);
 	if (code == NNG_ECLOSED)
 		return;
@@ -207,6 +218,7 @@ static int add_request(struct net_replier *replier)
 		free(request);
 		return code;
 	}
+	atomic_fetch_add(&replier->references, 1);
 	request->next = replier->requests;
 	replier->requests = request;
 	receive_next(request);
@@ -226,6 +238,7 @@ enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side
 	replier->loop = loop;
 	replier->function = function;
 	replier->argument = argument;
+	atomic_init(&replier->references, 1);
 	code = nng_rep0_open(&replier->socket);
 	if (code != 0) {
 		free(replier);
@@ -247,19 +260,17 @@ static void *close_replier(void *argument)
 {
 	struct net_replier *replier = argument;
 	struct net_request *request = replier->requests, *next;
-	bool free_all = true;
 
 	(void)nng_close(replier->socket);
 	for (; request != NULL; request = next) {
 		next = request->next;
 		nng_aio_free(request->aio); /* waits for its callback */
 		if (atomic_load(&request->posted))
-			free_all = false;
-		else
-			free(request);
+			continue; /* the loop has it, and frees it */
+		free(request);
+		replier_release(replier);
 	}
-	if (free_all)
-		free(replier);
+	replier_release(replier);
 	return NULL;
 }
 
@@ -297,12 +308,22 @@ struct net_requester {
 	void *argument;
 	struct question *questions, *free_questions;
 	atomic_bool destroyed;
+	atomic_uint
+		references; /* of its questions, of peers_post while it is posted, and of the owner */
 	/* Written by nng's threads under the mutex. */
 	pthread_mutex_t mutex;
 	unsigned peers;
 	bool peers_posted;
 	struct loop_post peers_post;
 };
+
+static void requester_release(struct net_requester *requester)
+{
+	if (atomic_fetch_sub(&requester->references, 1) != 1)
+		return;
+	(void)pthread_mutex_destroy(&requester->mutex);
+	free(requester);
+}
 
 static void peers_changed(void *argument)
 {
@@ -315,6 +336,7 @@ static void peers_changed(void *argument)
 	(void)pthread_mutex_unlock(&requester->mutex);
 	if (!atomic_load(&requester->destroyed) && requester->peer_function != NULL)
 		requester->peer_function(requester->argument, peers);
+	requester_release(requester);
 }
 
 static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
@@ -332,8 +354,10 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
 	post = !requester->peers_posted;
 	requester->peers_posted = true;
 	(void)pthread_mutex_unlock(&requester->mutex);
-	if (post)
+	if (post) {
+		atomic_fetch_add(&requester->references, 1);
 		loop_post(requester->loop, &requester->peers_post);
+	}
 }
 
 unsigned net_peers(const struct net_requester *requester)
@@ -368,6 +392,7 @@ static void question_forget(struct question *q)
 		q->next->previous = q->previous;
 	(void)nng_ctx_close(q->ctx);
 	nng_aio_free(q->aio);
+	requester_release(q->requester);
 	free(q);
 }
 
@@ -380,9 +405,13 @@ static void question_step(void *argument)
 	void *function_argument = q->argument;
 	int code;
 
-	atomic_store(&q->posted, false);
-	if (atomic_load(&requester->destroyed))
+	if (atomic_load(&requester->destroyed)) {
+		/* What closed the requester left this one to us. */
+		free(q);
+		requester_release(requester);
 		return;
+	}
+	atomic_store(&q->posted, false);
 	code = nng_aio_result(q->aio);
 	if (q->state == QUESTION_SENDING && code == 0) {
 		q->state = QUESTION_WAITING;
@@ -430,6 +459,7 @@ static struct question *question_take(struct net_requester *requester, int *ret_
 		if (*ret_code == 0)
 			*ret_code = nng_aio_alloc(&q->aio, question_done, q);
 		if (*ret_code == 0) {
+			atomic_fetch_add(&requester->references, 1);
 			q->next = requester->questions;
 			if (q->next != NULL)
 				q->next->previous = q;
@@ -485,6 +515,7 @@ enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_si
 	requester->peers_post.function = peers_changed;
 	requester->peers_post.argument = requester;
 	(void)pthread_mutex_init(&requester->mutex, NULL);
+	atomic_init(&requester->references, 1);
 	code = nng_req0_open(&requester->socket);
 	if (code != 0) {
 		free(requester);
@@ -508,19 +539,17 @@ static void *close_requester(void *argument)
 {
 	struct net_requester *requester = argument;
 	struct question *q = requester->questions, *next;
-	bool free_all = !requester->peers_posted;
 
 	(void)nng_close(requester->socket);
 	for (; q != NULL; q = next) {
 		next = q->next;
 		nng_aio_free(q->aio);
 		if (atomic_load(&q->posted))
-			free_all = false;
-		else
-			free(q);
+			continue;
+		free(q);
+		requester_release(requester);
 	}
-	if (free_all)
-		free(requester);
+	requester_release(requester);
 	return NULL;
 }
 

@@ -1,0 +1,224 @@
+/* core/system/net: a replier and a requester over ipc://, in one loop */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/system/net.h"
+
+enum {
+	DEADLINE_MS = 10000,
+	MANY = 200
+};
+
+struct seen {
+	struct loop *loop;
+	struct net_requester *requester;
+	struct net_replier *replier;
+	char directory[64], url[100];
+	struct net_request *held;
+	bool hold;
+	unsigned peers, answers, wanted;
+	enum nc_err err;
+	char answer[100];
+};
+
+static void fail_late(void *argument)
+{
+	loop_stop(argument, 99);
+}
+
+static int run(struct loop *loop)
+{
+	struct loop_timer *timer;
+	int status;
+
+	assert_int_equal(
+		loop_timer_start(loop, DEADLINE_MS, false, fail_late, loop, &timer, NULL), NC_OK);
+	status = loop_run(loop, NULL);
+	if (status != 99)
+		loop_timer_cancel(timer);
+	return status;
+}
+
+static void peers_changed(void *argument, unsigned peers)
+{
+	struct seen *seen = argument;
+
+	seen->peers = peers;
+	loop_stop(seen->loop, 1);
+}
+
+static void got_request(void *argument, struct net_request *request, const char *bytes, size_t len)
+{
+	struct seen *seen = argument;
+	char answer[100];
+	int size = snprintf(answer, sizeof(answer), "re: %.*s", (int)(len < 50 ? len : 50), bytes);
+
+	if (seen->hold)
+		seen->held = request;
+	else
+		net_answer(request, answer, (size_t)size);
+}
+
+static int begin(void **state)
+{
+	struct seen *seen = calloc(1, sizeof(*seen));
+
+	*state = seen;
+	snprintf(seen->directory, sizeof(seen->directory), "/tmp/nowcast-net-XXXXXX");
+	if (mkdtemp(seen->directory) == NULL)
+		return 1;
+	snprintf(seen->url, sizeof(seen->url), "ipc://%s/net", seen->directory);
+	return loop_create(&seen->loop, NULL) != NC_OK ||
+	       net_requester_create(seen->loop, seen->url, NET_LISTEN, peers_changed, seen,
+		       &seen->requester, NULL) != NC_OK;
+}
+
+static int end(void **state)
+{
+	struct seen *seen = *state;
+
+	net_replier_destroy(seen->replier);
+	net_requester_destroy(seen->requester);
+	loop_destroy(seen->loop);
+	unlink(seen->url + strlen("ipc://"));
+	rmdir(seen->directory);
+	free(seen);
+	return 0;
+}
+
+static void dial(struct seen *seen)
+{
+	assert_int_equal(net_replier_create(seen->loop, seen->url, NET_DIAL, 8, got_request, seen,
+				 &seen->replier, NULL),
+		NC_OK);
+	while (seen->peers == 0)
+		assert_int_not_equal(run(seen->loop), 99);
+	assert_int_equal(net_peers(seen->requester), 1);
+}
+
+static void got_answer(void *argument, enum nc_err err, const char *bytes, size_t len)
+{
+	struct seen *seen = argument;
+
+	seen->err = err;
+	snprintf(seen->answer, sizeof(seen->answer), "%.*s", (int)len, err == NC_OK ? bytes : "");
+	if (++seen->answers == seen->wanted)
+		loop_stop(seen->loop, 0);
+}
+
+static void ask(struct seen *seen, const char *text, int64_t timeout_ms)
+{
+	assert_int_equal(
+		net_ask(seen->requester, text, strlen(text), timeout_ms, got_answer, seen, NULL),
+		NC_OK);
+}
+
+/* Until the answers that are wanted are there, whatever is told of peers meanwhile. */
+static void run_to_answers(struct seen *seen)
+{
+	while (seen->answers < seen->wanted)
+		assert_int_not_equal(run(seen->loop), 99);
+}
+
+static void many_questions_at_once_are_all_answered(void **state)
+{
+	struct seen *seen = *state;
+
+	dial(seen);
+	seen->wanted = MANY;
+	for (int i = 0; i < MANY; i++)
+		ask(seen, "hello", 5000);
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_OK);
+	assert_string_equal(seen->answer, "re: hello");
+}
+
+static void without_a_peer_the_time_runs_out(void **state)
+{
+	struct seen *seen = *state;
+
+	seen->wanted = 1;
+	ask(seen, "anybody?", 50);
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_ERR_TIMEOUT);
+}
+
+static void stop_when_held(void *argument)
+{
+	struct seen *seen = argument;
+
+	if (seen->held != NULL)
+		loop_stop(seen->loop, 2);
+}
+
+static void the_death_of_a_peer_ends_its_questions(void **state)
+{
+	struct seen *seen = *state;
+	struct loop_timer *timer;
+
+	dial(seen);
+	seen->hold = true;
+	seen->wanted = 1;
+	ask(seen, "hello", 9000);
+	assert_int_equal(
+		loop_timer_start(seen->loop, 5, true, stop_when_held, seen, &timer, NULL), NC_OK);
+	while (seen->held == NULL)
+		(void)run(seen->loop);
+	loop_timer_cancel(timer);
+	net_replier_destroy(seen->replier);
+	seen->replier = NULL;
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_ERR_CLOSED);
+	while (seen->peers != 0)
+		assert_int_not_equal(run(seen->loop), 99);
+	/* And a new peer serves the next question. */
+	seen->hold = false;
+	dial(seen);
+	seen->answers = 0;
+	ask(seen, "again", 5000);
+	run_to_answers(seen);
+	assert_string_equal(seen->answer, "re: again");
+}
+
+static void the_socket_is_for_its_owner_only(void **state)
+{
+	struct seen *seen = *state;
+	struct stat status;
+
+	assert_int_equal(stat(seen->url + strlen("ipc://"), &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+}
+
+static void an_oversized_question_is_refused_here(void **state)
+{
+	struct seen *seen = *state;
+	static char large[NET_MESSAGE_MOST + 1];
+
+	assert_int_equal(
+		net_ask(seen->requester, large, sizeof(large), 100, got_answer, seen, NULL),
+		NC_ERR_LIMIT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(many_questions_at_once_are_all_answered),
+		TEST(without_a_peer_the_time_runs_out),
+		TEST(the_death_of_a_peer_ends_its_questions),
+		TEST(the_socket_is_for_its_owner_only),
+		TEST(an_oversized_question_is_refused_here),
+	};
+
+	return cmocka_run_group_tests_name("net", tests, NULL, NULL);
+}
