@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct error *error, enum nc_err code, int sys_errno, unsigned line,
-	unsigned column, const char *format, va_list arguments)
+__attribute__((format(printf, 6, 0))) static void fill(struct error *error, enum nc_err code,
+	int sys_errno, unsigned line, unsigned column, const char *format, va_list arguments)
 {
 	if (error == NULL)
 		return;
