@@ -375,7 +375,7 @@ struct layout {
 	struct buffer *out;
 };
 
-static size_t invocation_columns(const struct cli_option *option)
+static size_t invocation_columns(const struct cli_option *option, struct buffer *out)
 {
 	struct buffer text;
 	size_t columns;
@@ -383,20 +383,22 @@ static size_t invocation_columns(const struct cli_option *option)
 	buffer_init(&text);
 	append_invocation(option, &text);
 	columns = columns_of(text.data, text.len);
+	out->failed = out->failed || text.failed;
 	buffer_finish(&text);
 	return columns;
 }
 
-static size_t help_column(const struct cli_spec *spec, size_t width)
+static size_t help_column(const struct cli_spec *spec, size_t width, struct buffer *out)
 {
 	const struct cli_option *options[CLI_OPTIONS_MOST];
-	size_t count = cli_collect(spec, options), longest = invocation_columns(&cli_help_option);
+	size_t count = cli_collect(spec, options), longest;
 	size_t most = width < 24 ? 4 : width - 20;
 
+	longest = invocation_columns(&cli_help_option, out);
 	if (most > HELP_COLUMN_MOST)
 		most = HELP_COLUMN_MOST;
 	for (size_t i = 0; i < count; i++) {
-		size_t columns = invocation_columns(options[i]);
+		size_t columns = invocation_columns(options[i], out);
 
 		longest = columns > longest ? columns : longest;
 	}
@@ -405,7 +407,7 @@ static size_t help_column(const struct cli_spec *spec, size_t width)
 
 static void append_option(const struct layout *layout, const struct cli_option *option)
 {
-	size_t columns = 2 + invocation_columns(option);
+	size_t columns = 2 + invocation_columns(option, layout->out);
 	size_t width = layout->width > layout->column + TEXT_WIDTH_LEAST
 			       ? layout->width - layout->column
 			       : TEXT_WIDTH_LEAST;
@@ -479,7 +481,7 @@ void cli_help(const struct cli_spec *spec, struct date today, unsigned columns, 
 {
 	struct layout layout = { .today = today, .width = layout_width(columns), .out = out };
 
-	layout.column = help_column(spec, layout.width);
+	layout.column = help_column(spec, layout.width, out);
 	cli_usage(spec, columns, out);
 	if (spec->description != NULL)
 		append_paragraphs(&layout, spec->description);
