@@ -25,6 +25,7 @@ struct supervisor {
 	char *config_file;
 	struct child children[CHILDREN_MOST];
 	size_t count;
+	bool ready; /* all were ready once */
 	bool stopping;
 };
 
@@ -43,7 +44,9 @@ static void start_next(struct supervisor *s)
 		return;
 	}
 	log_info(s->daemon.log, "all %zu daemons are ready", s->count);
-	daemon_ready(&s->daemon);
+	if (!s->ready)
+		daemon_ready(&s->daemon);
+	s->ready = true;
 }
 
 /* Stop the last one that runs; when there is none, the supervisor is done. */
@@ -56,8 +59,6 @@ static void stop_next(struct supervisor *s)
 			continue;
 		if (child->state != CHILD_STOPPING)
 			child_stop(child);
-		else
-			child->wanted = false; /* it was being ended because it hung */
 		return;
 	}
 	loop_stop(s->daemon.loop, EXIT_DONE);
@@ -83,7 +84,15 @@ static void stop_on_signal(void *argument, int signo)
 		signo == SIGINT ? "interrupt signal (SIGINT or Ctrl-C) received; shutting down"
 				: "termination signal (SIGTERM) received; shutting down");
 	s->stopping = true;
+	/* One that ends by itself while others are being stopped is not started again. */
+	for (size_t i = 0; i < s->count; i++)
+		s->children[i].wanted = false;
 	stop_next(s);
+}
+
+static bool is_distributed(const struct config *config)
+{
+	return value_map_get(config->logging, "aggregator") != NULL;
 }
 
 /* The daemon base has read the configuration: each of the daemons reads it too. */
@@ -91,18 +100,20 @@ static bool reload(void *argument, struct config *config)
 {
 	struct supervisor *s = argument;
 
-	for (size_t i = 0; i < s->count; i++)
-		child_signal(&s->children[i], SIGHUP);
+	if (is_distributed(config) != is_distributed(s->daemon.config))
+		log_warning(s->daemon.log,
+			"whether there is a log aggregator has changed in the configuration; "
+			"restart the supervisor to act on it");
+	for (size_t i = 0; i < s->count && !s->stopping; i++)
+		child_reload(&s->children[i]);
 	return true;
 }
 
-static int run(struct supervisor *s, const char *const *names, size_t count)
+static void run_children(struct supervisor *s)
 {
 	struct error error;
 
-	for (size_t i = 0; i < count; i++)
-		child_init(&s->children[s->count++], names[i], s->daemon.config->file,
-			s->daemon.loop, &s->daemon.log, child_changed, s);
+	/* A reload replaces the configuration, and with it the text of the name. */
 	s->config_file = strdup(s->daemon.config->file);
 	s->daemon.reload = reload;
 	s->daemon.reload_argument = s;
@@ -111,22 +122,29 @@ static int run(struct supervisor *s, const char *const *names, size_t count)
 		loop_signal(s->daemon.loop, SIGINT, stop_on_signal, s, &error) != NC_OK) {
 		log_critical(s->daemon.log, "the supervisor cannot begin");
 		s->daemon.status = EXIT_FAILED;
-	} else {
-		/* A reload replaces the configuration, and with it the text of the name. */
-		for (size_t i = 0; i < s->count; i++)
-			s->children[i].config = s->config_file;
-		start_next(s);
-		daemon_run(&s->daemon);
+		return;
 	}
+	for (size_t i = 0; i < s->count; i++) {
+		s->children[i].config = s->config_file;
+		s->children[i].debug = s->daemon.log_mode == LOG_MODE_DEBUG;
+	}
+	start_next(s);
+	daemon_run(&s->daemon);
+}
+
+/* `first_option`: of the first one, until it has been ready once. */
+static int run(
+	struct supervisor *s, const char *const *names, size_t count, const char *first_option)
+{
+	for (size_t i = 0; i < count; i++)
+		child_init(&s->children[s->count++], names[i], s->daemon.loop, &s->daemon.log,
+			child_changed, s);
+	s->children[0].first_option = first_option;
+	run_children(s);
 	for (size_t i = 0; i < s->count; i++)
 		loop_timer_cancel(s->children[i].timer);
 	free(s->config_file);
 	return daemon_finish(&s->daemon);
-}
-
-static bool is_distributed(const struct config *config)
-{
-	return value_map_get(config->logging, "aggregator") != NULL;
 }
 
 static int supervisor_run(const struct applet *self, int argc, char **argv)
@@ -140,19 +158,34 @@ static int supervisor_run(const struct applet *self, int argc, char **argv)
 	if (!daemon_start(&s.daemon, self, argc, argv, LOG_MODE_NORMAL))
 		return s.daemon.status;
 	skip = is_distributed(s.daemon.config) ? 0 : 1;
-	return run(&s, names + skip, ARRAY_LEN(names) - skip);
+	return run(&s, names + skip, ARRAY_LEN(names) - skip, NULL);
 }
 
 extern const struct applet applet_supervisor;
+extern const struct applet applet_manager;
 
 int supervisor_run_manager_only(int argc, char **argv)
 {
 	static const char *const names[] = { "manager" };
+	static const char ignore_checklist[] = "--ignore-checklist";
 	struct supervisor s = { 0 };
+	struct cli_args *args;
+	bool ignore;
+	int kept = 1, status;
 
-	if (!daemon_start(&s.daemon, &applet_supervisor, argc, argv, LOG_MODE_NORMAL))
+	/* Help and errors are the manager's. */
+	if (!applet_parse(&applet_manager, argc, argv, &args, &status))
+		return status;
+	/* A manager that is started again has to know what the one before knew. */
+	ignore = cli_flag(args, ignore_checklist);
+	cli_args_destroy(args);
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], ignore_checklist) != 0)
+			argv[kept++] = argv[i];
+	}
+	if (!daemon_start(&s.daemon, &applet_supervisor, kept, argv, LOG_MODE_NORMAL))
 		return s.daemon.status;
-	return run(&s, names, ARRAY_LEN(names));
+	return run(&s, names, ARRAY_LEN(names), ignore ? ignore_checklist : NULL);
 }
 
 const struct applet applet_supervisor = {

@@ -1,12 +1,14 @@
 /*
  * States of a daemon, and what moves it from one to the other:
  *
- *	stopped   start:     spawn -> starting
- *	starting  `ready`:   -> running                   30 s without it: KILL (it ends, -> backoff)
- *	running   `alive`:   the watch begins anew        60 s without it: TERM, then KILL (-> backoff)
- *	any       it ends:   -> backoff when it is wanted, else -> stopped
- *	backoff   the wait is over: spawn -> starting     stop: -> stopped
- *	stopping  it ends:   -> stopped                   10 s: KILL
+ *	stopped   start:    spawn -> starting
+ *	starting  `ready`:  -> running                 30 s without it: KILL (it ends: -> backoff)
+ *	          reload:   HUP once it is ready       stop: TERM -> stopping
+ *	running   `alive`:  the watch begins anew      60 s without it: TERM -> stopping (still wanted)
+ *	          reload:   HUP                        stop: TERM -> stopping
+ *	backoff   the wait is over, or reload: spawn -> starting        stop: -> stopped
+ *	stopping  10 s:     KILL
+ *	any       it ends:  -> backoff when it is wanted, else -> stopped
  *
  * Waits (promises.md, R10): half a second first, doubling up to 60 s, for ever; short again after it ran
  * well for a minute. The exit statuses 8, 75 and 78 are of a kind that time does not heal: an alarm at once,
@@ -54,11 +56,10 @@ const char *child_state_name(enum child_state state)
 	return child_state_names[state];
 }
 
-void child_init(struct child *child, const char *name, const char *config, struct loop *loop,
-	struct log **log, void (*changed)(void *argument, struct child *child), void *argument)
+void child_init(struct child *child, const char *name, struct loop *loop, struct log **log,
+	void (*changed)(void *argument, struct child *child), void *argument)
 {
 	*child = (struct child){ .name = name,
-		.config = config,
 		.loop = loop,
 		.log = log,
 		.ready_fd = -1,
@@ -84,6 +85,8 @@ static void watch_time(struct child *child, int64_t ms)
 
 static void enter(struct child *child, enum child_state state, int64_t ms)
 {
+	log_debug(*child->log, "%s: %s -> %s", child->name, child_state_name(child->state),
+		child_state_name(state));
 	child->state = state;
 	watch_time(child, ms);
 }
@@ -119,7 +122,8 @@ static void time_is_over(void *argument)
 		kill_child(child, SIGKILL);
 		break;
 	case CHILD_BACKOFF:
-		child_start(child);
+		if (child->wanted)
+			child_start(child);
 		break;
 	case CHILD_STOPPED:
 	case CHILD_STATE_COUNT:
@@ -190,7 +194,6 @@ static int64_t next_wait_ms(struct child *child, int status)
 static void child_ended(void *argument, pid_t pid, int status, const struct rusage *usage)
 {
 	struct child *child = argument;
-	bool by_us = child->state == CHILD_STOPPING && !child->wanted;
 	struct buffer words;
 	int64_t wait_ms;
 
@@ -200,7 +203,7 @@ static void child_ended(void *argument, pid_t pid, int status, const struct rusa
 	close_ready(child);
 	buffer_init(&words);
 	print_end(status, &words);
-	if (by_us || !child->wanted) {
+	if (!child->wanted) {
 		log_info(*child->log, "%s ended: %s", child->name, words.data);
 		enter(child, CHILD_STOPPED, 0);
 	} else {
@@ -230,7 +233,10 @@ static void ready_or_alive(void *argument, unsigned events)
 	if (child->state == CHILD_STARTING && memmem(text, (size_t)count, "ready", 5) != NULL) {
 		log_info(*child->log, "%s is ready (process %d, %lld ms)", child->name,
 			(int)child->pid, (long long)(clock_mono_ms() - child->started_ms));
+		child->first_option = NULL;
 		enter(child, CHILD_RUNNING, ALIVE_MS);
+		if (child->reload_wanted)
+			child_reload(child);
 		child->changed(child->argument, child);
 	} else if (child->state == CHILD_RUNNING) {
 		watch_time(child, ALIVE_MS);
@@ -239,14 +245,20 @@ static void ready_or_alive(void *argument, unsigned events)
 
 static int spawn(struct child *child, int write_fd)
 {
-	char program[] = "nowcast", *name = (char *)(uintptr_t)child->name;
+	/* posix_spawn() takes texts that it could change, and does not change them. */
+	char program[] = "nowcast", debug[] = "--debug", *name = (char *)(uintptr_t)child->name;
 	char *config = (char *)(uintptr_t)child->config;
-	char *const argv[] = { program, name, config, NULL };
+	char *argv[6] = { program, name, config };
+	size_t count = 3;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
 	int code;
 
+	if (child->debug)
+		argv[count++] = debug;
+	if (child->first_option != NULL)
+		argv[count++] = (char *)(uintptr_t)child->first_option;
 	(void)sigemptyset(&none);
 	(void)sigfillset(&all);
 	code = posix_spawn_file_actions_init(&actions);
@@ -258,6 +270,10 @@ static int spawn(struct child *child, int write_fd)
 		return code;
 	}
 	code = posix_spawn_file_actions_adddup2(&actions, write_fd, CHILD_READY_FD);
+	/* It runs in the background of the terminal, and would be stopped if it read from there. */
+	if (code == 0)
+		code = posix_spawn_file_actions_addopen(
+			&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (code == 0)
 		code = posix_spawnattr_setsigmask(&attributes, &none);
 	if (code == 0)
@@ -324,6 +340,7 @@ void child_start(struct child *child)
 	child->wanted = true;
 	if (child->pid != 0)
 		return;
+	child->reload_wanted = false;
 	child->started_ms = clock_mono_ms();
 	log_info(*child->log, "starting %s", child->name);
 	if (start(child, &error) == NC_OK) {
@@ -349,8 +366,25 @@ void child_stop(struct child *child)
 	enter(child, CHILD_STOPPING, STOP_MS);
 }
 
-void child_signal(struct child *child, int signo)
+void child_reload(struct child *child)
 {
-	if (child->state == CHILD_STARTING || child->state == CHILD_RUNNING)
-		kill_child(child, signo);
+	switch (child->state) {
+	case CHILD_STARTING:
+		/* It may have read the old file already, and not yet be able to take a signal. */
+		child->reload_wanted = true;
+		break;
+	case CHILD_RUNNING:
+		child->reload_wanted = false;
+		kill_child(child, SIGHUP);
+		break;
+	case CHILD_BACKOFF:
+		/* What made it end may have been mended. */
+		child->wait_ms = WAIT_FIRST_MS;
+		child_start(child);
+		break;
+	case CHILD_STOPPED:
+	case CHILD_STOPPING:
+	case CHILD_STATE_COUNT:
+		break;
+	}
 }

@@ -29,10 +29,14 @@ enum {
 struct child {
 	const char *name;   /* of the daemon */
 	const char *config; /* file */
+	bool debug;         /* starts it with --debug */
+	/* One more option, until it has been ready once; NULL: none. */
+	const char *first_option;
 	struct loop *loop;
 	struct log **log; /* the supervisor's, which a reload replaces */
 	enum child_state state;
-	bool wanted; /* start it again when it ends */
+	bool wanted;        /* start it again when it ends */
+	bool reload_wanted; /* it was starting when a HUP came: it gets it when it is ready */
 	pid_t pid;
 	int ready_fd; /* our end of its readiness pipe, or -1 */
 	struct loop_fd *ready_watch;
@@ -47,12 +51,13 @@ struct child {
 	void *argument;
 };
 
-/* `config` and `log` stay the caller's. */
-void child_init(struct child *child, const char *name, const char *config, struct loop *loop,
-	struct log **log, void (*changed)(void *argument, struct child *child), void *argument);
+/* `config`, `debug` and `first_option` are to be set before the start; they and `log` stay the caller's. */
+void child_init(struct child *child, const char *name, struct loop *loop, struct log **log,
+	void (*changed)(void *argument, struct child *child), void *argument);
 void child_start(struct child *child);
 /* TERM, and KILL when it has not ended after the stop time. */
 void child_stop(struct child *child);
-void child_signal(struct child *child, int signo);
+/* There is a new configuration: HUP; one that waits to be started again is started now. */
+void child_reload(struct child *child);
 
 #endif
