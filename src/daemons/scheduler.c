@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/system/clock.h"
 #include "core/system/door.h"
@@ -19,7 +18,11 @@ enum {
 	ANSWER_MS = 5000,
 	AGAIN_MS_LEAST = 2000,
 	AGAIN_MS_MOST = 60000,
+	SLOT_SIZE = 32,
 };
+
+/* A slot is never further away than a day and a change of clocks, unless the clock was set back. */
+static const int64_t AHEAD_MOST_NS = 48 * 3600 * NS_PER_S;
 
 /* A slot that the manager has not answered yet. */
 struct due {
@@ -97,15 +100,14 @@ static void ask(void *argument)
 	}
 }
 
-/* `2026-11-24T04:00`, by the local clock. */
-static void print_slot(int64_t real_ns, char text[32])
+/* `2026-11-24T04:00`: the time that the configuration names, also on a day when clocks skip it. */
+static void print_slot(
+	const struct config_schedule *schedule, int64_t moment_ns, char text[SLOT_SIZE])
 {
-	time_t seconds = (time_t)(real_ns / NS_PER_S);
-	struct tm local = { 0 };
+	char day[DATE_TEXT_SIZE];
 
-	(void)localtime_r(&seconds, &local);
-	if (strftime(text, 32, "%Y-%m-%dT%H:%M", &local) == 0)
-		text[0] = '\0';
+	(void)snprintf(text, SLOT_SIZE, "%sT%02d:%02d", date_print(date_local(moment_ns), day),
+		schedule->at_hour % 100, schedule->at_minute % 100);
 }
 
 static struct value *slot_payload(
@@ -173,13 +175,13 @@ static bool make_bytes(
 }
 
 static void slot_has_come(
-	struct scheduler *s, const struct config_schedule *schedule, int64_t slot_ns)
+	struct scheduler *s, const struct config_schedule *schedule, int64_t moment_ns)
 {
 	struct due *due = calloc(1, sizeof(*due));
 	struct buffer name;
-	char slot[32];
+	char slot[SLOT_SIZE];
 
-	print_slot(slot_ns, slot);
+	print_slot(schedule, moment_ns, slot);
 	buffer_init(&name);
 	name_schedule(schedule, &name);
 	if (due == NULL || name.failed || !make_bytes(schedule, name.data, slot, due)) {
@@ -197,6 +199,31 @@ static void slot_has_come(
 	buffer_finish(&name);
 }
 
+static int64_t next_moment(const struct config_schedule *schedule, int64_t now_ns)
+{
+	return calendar_next_daily(now_ns, schedule->at_hour, schedule->at_minute);
+}
+
+/* Tell of all slots up to now. */
+static void tell_what_is_due(struct scheduler *s, int64_t now_ns)
+{
+	const struct config *config = s->daemon.config;
+
+	for (unsigned i = 0; i < config->schedules_count; i++) {
+		const struct config_schedule *schedule = &config->schedules[i];
+
+		if (s->next_ns[i] <= now_ns) {
+			slot_has_come(s, schedule, s->next_ns[i]);
+			s->next_ns[i] = next_moment(schedule, now_ns);
+		} else if (s->next_ns[i] - now_ns > AHEAD_MOST_NS) {
+			s->next_ns[i] = next_moment(schedule, now_ns);
+			log_warning(s->daemon.log,
+				"the clock was set back by days; %s is planned anew",
+				schedule->worker);
+		}
+	}
+}
+
 /* Which slots have come, and when to look again? */
 static void look(void *argument)
 {
@@ -204,14 +231,9 @@ static void look(void *argument)
 	const struct config *config = s->daemon.config;
 	int64_t now_ns = clock_real_ns(), wait_ms = LOOK_MS_MOST;
 
+	s->timer = NULL;
+	tell_what_is_due(s, now_ns);
 	for (unsigned i = 0; i < config->schedules_count; i++) {
-		const struct config_schedule *schedule = &config->schedules[i];
-
-		if (s->next_ns[i] <= now_ns) {
-			slot_has_come(s, schedule, s->next_ns[i]);
-			s->next_ns[i] =
-				calendar_next_daily(now_ns, schedule->at_hour, schedule->at_minute);
-		}
 		if ((s->next_ns[i] - now_ns) / NS_PER_MS < wait_ms)
 			wait_ms = (s->next_ns[i] - now_ns) / NS_PER_MS + 1;
 	}
@@ -225,10 +247,9 @@ static void look(void *argument)
 	}
 }
 
-static bool plan(struct scheduler *s, const struct config *config)
+static bool plan(struct scheduler *s, const struct config *config, int64_t now_ns)
 {
 	int64_t *next_ns = calloc(config->schedules_count + 1, sizeof(*next_ns));
-	int64_t now_ns = clock_real_ns();
 
 	if (next_ns == NULL) {
 		log_critical(s->daemon.log, "out of memory");
@@ -239,12 +260,12 @@ static bool plan(struct scheduler *s, const struct config *config)
 	for (unsigned i = 0; i < config->schedules_count; i++) {
 		const struct config_schedule *schedule = &config->schedules[i];
 		struct buffer name;
-		char slot[32];
+		char slot[SLOT_SIZE];
 
-		next_ns[i] = calendar_next_daily(now_ns, schedule->at_hour, schedule->at_minute);
+		next_ns[i] = next_moment(schedule, now_ns);
 		buffer_init(&name);
 		name_schedule(schedule, &name);
-		print_slot(next_ns[i], slot);
+		print_slot(schedule, next_ns[i], slot);
 		log_info(s->daemon.log, "scheduled %s; next at %s", name.data, slot);
 		buffer_finish(&name);
 	}
@@ -256,13 +277,23 @@ static bool plan(struct scheduler *s, const struct config *config)
 static bool reload(void *argument, struct config *config)
 {
 	struct scheduler *s = argument;
+	struct loop_timer *timer = NULL;
+	int64_t now_ns = clock_real_ns();
 
-	if (!plan(s, config))
+	/* The daemon takes the configuration over after this; the first look at it is then. */
+	if (loop_timer_start(s->daemon.loop, 0, false, look, s, &timer, NULL) != NC_OK) {
+		log_critical(s->daemon.log, "out of memory");
 		return false;
-	/* The daemon takes the configuration over after this; look then. */
+	}
+	/* A slot of this very moment belongs to the schedules before: those after begin with now. */
+	tell_what_is_due(s, now_ns);
+	if (!plan(s, config, now_ns)) {
+		loop_timer_cancel(timer);
+		return false;
+	}
 	loop_timer_cancel(s->timer);
-	s->timer = NULL;
-	return loop_timer_start(s->daemon.loop, 0, false, look, s, &s->timer, NULL) == NC_OK;
+	s->timer = timer;
+	return true;
 }
 
 static bool begin(struct scheduler *s)
@@ -278,7 +309,7 @@ static bool begin(struct scheduler *s)
 	buffer_finish(&path);
 	if (err != NC_OK)
 		log_critical(s->daemon.log, "%s", error.text);
-	return err == NC_OK && plan(s, s->daemon.config);
+	return err == NC_OK && plan(s, s->daemon.config, clock_real_ns());
 }
 
 static int scheduler_run(const struct applet *self, int argc, char **argv)
