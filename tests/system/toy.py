@@ -96,8 +96,8 @@ class Toy(unittest.TestCase):
     def test_keep_leaves_it_running_and_says_how_to_stop_it(self):
         done = self.run_toy("--keep")
         self.assertEqual(done.returncode, 0, done.stdout)
-        names = {command.split()[1] for command in processes_in(self.directory).values()}
-        self.assertEqual(names, {"supervisor", "message_broker", "manager", "scheduler"})
+        wait_for(lambda: sorted(command.split()[1] for command in processes_in(self.directory).values())
+                 == ["manager", "message_broker", "scheduler", "supervisor"], "the daemons, and nothing else")
         commands = re.findall(r"^     (.*)$", done.stdout, re.MULTILINE)
         export = next(command for command in commands if command.startswith("export "))
         move = next(command for command in commands if command.startswith("cd "))
@@ -110,6 +110,10 @@ class Toy(unittest.TestCase):
                                 text=True, capture_output=True, timeout=DEADLINE_S, check=False)
         self.assertEqual(worked.returncode, 0, worked.stderr)
         self.assertIn("sleep time: 0", worked.stdout)
+        # A worker that has not reported yet outlives the system, and goes on trying.
+        checklist = next(self.directory.glob("nowcast-toy-*")) / "logs/nowcast_checklist.yaml"
+        wait_for(lambda: "awoke: true" in checklist.read_text(), "awaken has reported")
+        wait_for(lambda: len(processes_in(self.directory)) == 4, "the end of awaken")
         subprocess.run(["sh", "-c", stop], check=True)
         self.assert_nothing_runs()
         subprocess.run(["sh", "-c", remove], check=True)
