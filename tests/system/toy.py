@@ -201,7 +201,7 @@ class TryThis(unittest.TestCase):
 
     def test_what_is_commented_out_passes_check(self):
         with tempfile.TemporaryDirectory(prefix="nowcast-toy-") as directory:
-            for name, first in (("nowcast.yaml", "# scheduled workers:"), ("next_workers.yaml", "# awaken:")):
+            for name, first in (("nowcast.yaml", "# scheduled workers:"), ("next_workers.yaml", "# rotate_logs:")):
                 before, found, after = (RUN.parent / name).read_text().partition(first)
                 self.assertTrue(found, f"{name} invites to nothing")
                 invited = "".join(line.removeprefix("# ") for line in (found + after).splitlines(True))
@@ -210,6 +210,7 @@ class TryThis(unittest.TestCase):
                                   env=dict(os.environ, NOWCAST_LOGS=directory), text=True,
                                   capture_output=True, timeout=DEADLINE_S, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotIn("rule-not-yet", done.stdout)
 
 
 if __name__ == "__main__":
