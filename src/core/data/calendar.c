@@ -21,7 +21,7 @@ int date_days_in_month(int year, int month)
 bool date_is_valid(struct date date)
 {
 	return date.year >= 1 && date.year <= 9999 && date.month >= 1 && date.month <= 12 &&
-		date.day >= 1 && date.day <= date_days_in_month(date.year, date.month);
+	       date.day >= 1 && date.day <= date_days_in_month(date.year, date.month);
 }
 
 bool date_is_last_of_month(struct date date)
@@ -34,7 +34,8 @@ int64_t date_to_day_number(struct date date)
 	int64_t year = date.month <= 2 ? date.year - 1 : date.year;
 	int64_t era = (year >= 0 ? year : year - 399) / 400;
 	int64_t year_of_era = year - era * 400;
-	int64_t day_of_year = (153 * (date.month + (date.month > 2 ? -3 : 9)) + 2) / 5 + date.day - 1;
+	int64_t day_of_year =
+		(153 * (date.month + (date.month > 2 ? -3 : 9)) + 2) / 5 + date.day - 1;
 	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 
 	return era * 146097 + day_of_era - 719468;
@@ -99,9 +100,9 @@ enum nc_err date_parse(const char *text, struct date *ret_date, struct error *er
 	bool well;
 
 	well = (len == 8 || len == 10) && read_number(text, 4, &date.year) &&
-		read_number(text + 4 + dashes, 2, &date.month) &&
-		read_number(text + 6 + 2 * dashes, 2, &date.day) &&
-		(!dashes || (text[4] == '-' && text[7] == '-'));
+	       read_number(text + 4 + dashes, 2, &date.month) &&
+	       read_number(text + (dashes ? 8 : 6), 2, &date.day) &&
+	       (!dashes || (text[4] == '-' && text[7] == '-'));
 	if (!well)
 		return error_set(error, NC_ERR_SYNTAX,
 			"`%.60s` is not a date; use YYYY-MM-DD or YYYYMMDD", text);
@@ -121,10 +122,12 @@ const char *date_print(struct date date, char *text)
 const char *timestamp_print(const struct timestamp *t, char *text)
 {
 	char day[DATE_TEXT_SIZE], fraction[12] = "", zone[16] = "";
-	unsigned offset_min = (unsigned)(t->zone_offset_s < 0 ? -t->zone_offset_s : t->zone_offset_s) / 60;
+	unsigned offset_min =
+		(unsigned)(t->zone_offset_s < 0 ? -t->zone_offset_s : t->zone_offset_s) / 60;
 
 	if (t->microsecond != 0)
-		(void)snprintf(fraction, sizeof(fraction), ".%06u", (unsigned)t->microsecond % 1000000u);
+		(void)snprintf(
+			fraction, sizeof(fraction), ".%06u", (unsigned)t->microsecond % 1000000u);
 	if (t->has_zone)
 		(void)snprintf(zone, sizeof(zone), "%c%02u:%02u", t->zone_offset_s < 0 ? '-' : '+',
 			offset_min / 60 % 100u, offset_min % 60);
@@ -146,8 +149,12 @@ struct date date_local(int64_t real_ns)
 /* Seconds at which the local clock first shows that time of that day, or the end of the gap that hides it. */
 static int64_t moment_of(struct date day, int hour, int minute)
 {
-	struct tm wanted = { .tm_year = day.year - 1900, .tm_mon = day.month - 1,
-		.tm_mday = day.day, .tm_hour = hour, .tm_min = minute, .tm_isdst = -1 };
+	struct tm wanted = { .tm_year = day.year - 1900,
+		.tm_mon = day.month - 1,
+		.tm_mday = day.day,
+		.tm_hour = hour,
+		.tm_min = minute,
+		.tm_isdst = -1 };
 	struct tm shown;
 	time_t seconds = mktime(&wanted);
 
@@ -160,7 +167,8 @@ static int64_t moment_of(struct date day, int hour, int minute)
 			shown.tm_hour == hour && shown.tm_min == minute)
 			return earlier;
 	}
-	if (localtime_r(&seconds, &shown) == NULL || (shown.tm_hour == hour && shown.tm_min == minute))
+	if (localtime_r(&seconds, &shown) == NULL ||
+		(shown.tm_hour == hour && shown.tm_min == minute))
 		return seconds;
 	/* A gap hides it: mktime() gave some moment around. The first one after the gap is the first
 	 * minute at which the clock shows a later time than was asked for. */

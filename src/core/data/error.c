@@ -53,8 +53,3 @@ enum nc_err error_errno(struct error *error, int sys_errno, const char *format, 
 	(void)snprintf(error->text + used, sizeof(error->text) - used, ": %s", strerror(sys_errno));
 	return NC_ERR_SYSTEM;
 }
-
-enum nc_err error_nomem(struct error *error)
-{
-	return error_set(error, NC_ERR_NOMEM, "out of memory");
-}

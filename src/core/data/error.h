@@ -46,7 +46,11 @@ enum nc_err error_errno(struct error *error, int sys_errno, const char *format, 
 	NC_PRINTF(3, 4);
 
 /* NC_ERR_NOMEM with its words. */
-enum nc_err error_nomem(struct error *error);
+static inline enum nc_err error_nomem(struct error *error)
+{
+	(void)error_set(error, NC_ERR_NOMEM, "out of memory");
+	return NC_ERR_NOMEM;
+}
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 

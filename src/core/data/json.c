@@ -20,8 +20,10 @@ static struct value *list_from_json(struct reading *r, json_t *json, unsigned de
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (json, i, item) {
-		if (list == NULL || value_list_append(list, from_json(r, item, depth + 1)) != NC_OK) {
+	json_array_foreach(json, i, item)
+	{
+		if (list == NULL ||
+			value_list_append(list, from_json(r, item, depth + 1)) != NC_OK) {
 			value_destroy(list);
 			return NULL;
 		}
@@ -35,8 +37,10 @@ static struct value *map_from_json(struct reading *r, json_t *json, unsigned dep
 	const char *key;
 	json_t *item;
 
-	json_object_foreach (json, key, item) {
-		if (map == NULL || value_map_put(map, key, from_json(r, item, depth + 1)) != NC_OK) {
+	json_object_foreach(json, key, item)
+	{
+		if (map == NULL ||
+			value_map_put(map, key, from_json(r, item, depth + 1)) != NC_OK) {
 			value_destroy(map);
 			return NULL;
 		}
@@ -48,7 +52,8 @@ static struct value *map_from_json(struct reading *r, json_t *json, unsigned dep
 static struct value *from_json(struct reading *r, json_t *json, unsigned depth)
 {
 	if (depth > r->limits->depth) {
-		(void)error_set(r->error, NC_ERR_LIMIT, "nested deeper than %u levels", r->limits->depth);
+		(void)error_set(
+			r->error, NC_ERR_LIMIT, "nested deeper than %u levels", r->limits->depth);
 		return NULL;
 	}
 	if (++r->nodes > r->limits->nodes) {
@@ -85,8 +90,8 @@ enum nc_err json_read(const char *text, size_t len, const struct yaml_limits *li
 	json_t *json;
 
 	if (len > limits->bytes)
-		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu", len,
-			limits->bytes);
+		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu",
+			len, limits->bytes);
 	json = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
 	if (json == NULL)
 		return error_at(error, NC_ERR_SYNTAX, (unsigned)problem.line,
@@ -116,7 +121,8 @@ static json_t *map_to_json(const struct value *map)
 	for (size_t i = 0; json != NULL && i < value_count(map); i++) {
 		buffer_clear(&key);
 		if (value_print_scalar(value_map_key_at(map, i), &key) != NC_OK ||
-			json_object_set_new(json, key.data, to_json(value_map_value_at(map, i))) < 0) {
+			json_object_set_new(json, key.data, to_json(value_map_value_at(map, i))) <
+				0) {
 			json_decref(json);
 			json = NULL;
 		}

@@ -14,7 +14,7 @@ bool yaml_is_merge_key(const char *text);
  * Make the scalar of this kind from its text (which need not be in the plain form: `!!int "7"`).
  * NC_ERR_INVALID with words: it is none, or impossible; NC_ERR_LIMIT: an integer over 64 bits.
  */
-enum nc_err yaml_construct(enum value_kind kind, const char *text, struct value **ret_value,
-	struct error *error);
+enum nc_err yaml_construct(
+	enum value_kind kind, const char *text, struct value **ret_value, struct error *error);
 
 #endif

@@ -56,8 +56,8 @@ static enum nc_err parser_failed(struct reader *r)
 		return error_nomem(r->error);
 	return error_at(r->error, NC_ERR_SYNTAX, (unsigned)p->problem_mark.line + 1,
 		(unsigned)p->problem_mark.column + 1, "this is not YAML: %s%s%s",
-		p->problem != NULL ? p->problem : "unknown problem",
-		p->context != NULL ? " " : "", p->context != NULL ? p->context : "");
+		p->problem != NULL ? p->problem : "unknown problem", p->context != NULL ? " " : "",
+		p->context != NULL ? p->context : "");
 }
 
 static enum nc_err next_event(struct reader *r, yaml_event_t *event)
@@ -85,7 +85,10 @@ static enum nc_err check_depth(struct reader *r, unsigned depth, const yaml_even
 
 /* --- tags --- */
 
-enum { KIND_REFUSED = -1, KIND_IMPLICIT = -2 };
+enum {
+	KIND_REFUSED = -1,
+	KIND_IMPLICIT = -2
+};
 
 /* The kind that a tag asks for. */
 static int kind_of_tag(const char *tag)
@@ -160,8 +163,8 @@ static enum nc_err anchor_finish(struct reader *r, size_t index, const struct no
 	return anchor->value != NULL ? NC_OK : error_nomem(r->error);
 }
 
-static enum nc_err read_alias(struct reader *r, const yaml_event_t *event, unsigned depth,
-	struct node *node)
+static enum nc_err read_alias(
+	struct reader *r, const yaml_event_t *event, unsigned depth, struct node *node)
 {
 	const char *name = (const char *)event->data.alias.anchor;
 	const struct anchor *anchor = find_anchor(r, name);
@@ -186,8 +189,8 @@ static enum nc_err read_alias(struct reader *r, const yaml_event_t *event, unsig
 
 /* --- nodes --- */
 
-static enum nc_err read_node(struct reader *r, const yaml_event_t *event, unsigned depth,
-	struct node *node);
+static enum nc_err read_node(
+	struct reader *r, const yaml_event_t *event, unsigned depth, struct node *node);
 
 /* Read one event and the node that it begins. *ret_end: it was `end_type` instead. */
 static enum nc_err read_next(struct reader *r, unsigned depth, yaml_event_type_t end_type,
@@ -230,8 +233,8 @@ static enum nc_err read_scalar(struct reader *r, const yaml_event_t *event, stru
 		kind = VALUE_TEXT;
 	else if (kind == KIND_IMPLICIT)
 		kind = plain && tag == NULL ? (int)yaml_resolve_plain(text) : (int)VALUE_TEXT;
-	node->is_merge_key = plain && tag == NULL && !(r->flags & YAML_READ_ALL_TEXT) &&
-		yaml_is_merge_key(text);
+	node->is_merge_key =
+		plain && tag == NULL && !(r->flags & YAML_READ_ALL_TEXT) && yaml_is_merge_key(text);
 	err = yaml_construct((enum value_kind)kind, text, &node->value, &why);
 	if (err == NC_ERR_NOMEM)
 		return error_nomem(r->error);
@@ -242,8 +245,8 @@ static enum nc_err read_scalar(struct reader *r, const yaml_event_t *event, stru
 	return NC_OK;
 }
 
-static enum nc_err read_list(struct reader *r, const yaml_event_t *event, unsigned depth,
-	struct node *node)
+static enum nc_err read_list(
+	struct reader *r, const yaml_event_t *event, unsigned depth, struct node *node)
 {
 	const char *tag = (const char *)event->data.sequence_start.tag;
 	int kind = kind_of_tag(tag);
@@ -270,8 +273,8 @@ static enum nc_err read_list(struct reader *r, const yaml_event_t *event, unsign
 }
 
 /* Put what `<<: value` brings in front of what is in *merged already (that one wins). */
-static enum nc_err merge_value(struct reader *r, struct value **merged, const struct value *value,
-	const struct value *key)
+static enum nc_err merge_value(
+	struct reader *r, struct value **merged, const struct value *value, const struct value *key)
 {
 	struct value *together;
 
@@ -326,7 +329,8 @@ static enum nc_err add_entry(struct reader *r, struct value *map, struct node *k
 		(void)value_print_scalar(key->value, &written);
 		err = error_at(r->error, NC_ERR_INVALID, value_line(key->value),
 			value_column(key->value),
-			"the key `%.100s` is here for the second time; the first one has its value on "
+			"the key `%.100s` is here for the second time; the first one has its value "
+			"on "
 			"line %u",
 			written.data, value_line(before));
 		buffer_finish(&written);
@@ -341,8 +345,8 @@ finish:
 	return err;
 }
 
-static enum nc_err read_entries(struct reader *r, unsigned depth, struct node *node,
-	struct value **merged)
+static enum nc_err read_entries(
+	struct reader *r, unsigned depth, struct node *node, struct value **merged)
 {
 	for (;;) {
 		struct node key = { 0 }, value = { 0 };
@@ -373,7 +377,8 @@ static enum nc_err mapping_to_set(struct reader *r, struct node *node)
 
 	if (set == NULL)
 		return error_nomem(r->error);
-	(void)value_set_origin(set, value_line(node->value), value_column(node->value), false, NULL);
+	(void)value_set_origin(
+		set, value_line(node->value), value_column(node->value), false, NULL);
 	for (size_t i = 0; i < value_count(node->value); i++) {
 		const struct value *key = value_map_key_at(node->value, i);
 
@@ -392,8 +397,8 @@ static enum nc_err mapping_to_set(struct reader *r, struct node *node)
 	return NC_OK;
 }
 
-static enum nc_err read_mapping(struct reader *r, const yaml_event_t *event, unsigned depth,
-	struct node *node)
+static enum nc_err read_mapping(
+	struct reader *r, const yaml_event_t *event, unsigned depth, struct node *node)
 {
 	const char *tag = (const char *)event->data.mapping_start.tag;
 	int kind = kind_of_tag(tag);
@@ -421,8 +426,8 @@ static enum nc_err read_mapping(struct reader *r, const yaml_event_t *event, uns
 }
 
 /* On failure the caller destroys node->value, which may be half-made. */
-static enum nc_err read_node(struct reader *r, const yaml_event_t *event, unsigned depth,
-	struct node *node)
+static enum nc_err read_node(
+	struct reader *r, const yaml_event_t *event, unsigned depth, struct node *node)
 {
 	const yaml_char_t *anchor = NULL;
 	size_t anchor_index = 0;
@@ -471,8 +476,8 @@ static enum nc_err read_stream(struct reader *r, struct node *node)
 			err = error_at(r->error, NC_ERR_SYNTAX, line_of(&event), column_of(&event),
 				"a second document begins here; there may be only one");
 		else if (event.type != YAML_STREAM_START_EVENT && !end &&
-			event.type != YAML_DOCUMENT_START_EVENT &&
-			event.type != YAML_DOCUMENT_END_EVENT)
+			 event.type != YAML_DOCUMENT_START_EVENT &&
+			 event.type != YAML_DOCUMENT_END_EVENT)
 			err = read_node(r, &event, 1, node);
 		yaml_event_delete(&event);
 		if (err != NC_OK || end)
@@ -495,16 +500,16 @@ static void place_of(const char *text, size_t at, unsigned *ret_line, unsigned *
 }
 
 /* What libyaml would not refuse, or not with words that help. */
-static enum nc_err check_bytes(const char *text, size_t len, const struct yaml_limits *limits,
-	struct error *error)
+static enum nc_err check_bytes(
+	const char *text, size_t len, const struct yaml_limits *limits, struct error *error)
 {
 	unsigned line, column;
 	const char *nul;
 	size_t at;
 
 	if (len > limits->bytes)
-		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu", len,
-			limits->bytes);
+		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu",
+			len, limits->bytes);
 	nul = memchr(text, '\0', len);
 	if (nul != NULL) {
 		place_of(text, (size_t)(nul - text), &line, &column);

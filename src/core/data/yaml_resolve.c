@@ -110,7 +110,7 @@ static bool is_float(const char *text)
 	/* A leading point takes no sign in PyYAML: `-.5` is a text. */
 	if (text[0] == '.')
 		return isdigit((unsigned char)text[1]) &&
-			is_exponent_or_end(text + 1 + strspn(text + 1, DIGITS_));
+		       is_exponent_or_end(text + 1 + strspn(text + 1, DIGITS_));
 	if (!isdigit((unsigned char)after[0]))
 		return false;
 	end = after + strspn(after, DIGITS_);
@@ -287,7 +287,8 @@ static enum nc_err construct_int(const char *text, struct value **ret_value, str
 		return error_set(error, NC_ERR_INVALID, "`%.60s` is not an integer", text);
 	if (!well || magnitude > (uint64_t)INT64_MAX + negative)
 		return error_set(error, NC_ERR_LIMIT,
-			"the integer %.60s is larger than 64 bits; write it in quotes to have it as a text",
+			"the integer %.60s is larger than 64 bits; write it in quotes to have it "
+			"as a text",
 			text);
 	*ret_value = value_int(negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude);
 	return *ret_value != NULL ? NC_OK : error_nomem(error);
@@ -341,8 +342,8 @@ static enum nc_err construct_time(const char *text, struct value **ret_value, st
 	return *ret_value != NULL ? NC_OK : error_nomem(error);
 }
 
-enum nc_err yaml_construct(enum value_kind kind, const char *text, struct value **ret_value,
-	struct error *error)
+enum nc_err yaml_construct(
+	enum value_kind kind, const char *text, struct value **ret_value, struct error *error)
 {
 	static const char *const trues[] = { "yes", "true", "on" };
 	static const char *const falses[] = { "no", "false", "off" };
@@ -378,8 +379,8 @@ enum nc_err yaml_construct(enum value_kind kind, const char *text, struct value 
 	case VALUE_LIST:
 	case VALUE_MAP:
 	case VALUE_KIND_COUNT:
-		return error_set(error, NC_ERR_INVALID, "a scalar cannot be %s",
-			value_kind_words(kind));
+		return error_set(
+			error, NC_ERR_INVALID, "a scalar cannot be %s", value_kind_words(kind));
 	}
 	*ret_value = value;
 	return value != NULL ? NC_OK : error_nomem(error);

@@ -183,13 +183,17 @@ static void free_dead(struct loop *loop)
 
 void loop_destroy(struct loop *loop)
 {
+	struct loop_child *child, *next;
+
 	if (loop == NULL)
 		return;
 	/* Who posted something may wait for it to free what it belongs to. */
 	if (loop->event_fd >= 0)
 		take_posts(loop, LOOP_READ);
-	while (loop->children != NULL)
-		loop_child_unwatch(loop->children);
+	for (child = loop->children; child != NULL; child = next) {
+		next = child->next;
+		loop_child_unwatch(child);
+	}
 	while (loop->fds != NULL)
 		loop_unwatch(loop->fds);
 	for (struct loop_timer *timer = loop->timers; timer != NULL; timer = timer->next)

@@ -129,9 +129,9 @@ struct net_replier {
 	atomic_uint references; /* of its requests, and one of the owner */
 };
 
-static void replier_release(struct net_replier *replier)
+static void replier_release(struct net_replier *replier, unsigned count)
 {
-	if (atomic_fetch_sub(&replier->references, 1) == 1)
+	if (atomic_fetch_sub(&replier->references, count) == count)
 		free(replier);
 }
 
@@ -161,7 +161,7 @@ static void request_step(void *argument)
 	if (atomic_load(&replier->destroyed)) {
 		/* What closed the replier left this one to us. */
 		free(request);
-		replier_release(replier);
+		replier_release(replier, 1);
 		return;
 	}
 	atomic_store(&request->posted, false);
@@ -260,6 +260,7 @@ static void *close_replier(void *argument)
 {
 	struct net_replier *replier = argument;
 	struct net_request *request = replier->requests, *next;
+	unsigned released = 1; /* the owner's */
 
 	(void)nng_close(replier->socket);
 	for (; request != NULL; request = next) {
@@ -268,9 +269,9 @@ static void *close_replier(void *argument)
 		if (atomic_load(&request->posted))
 			continue; /* the loop has it, and frees it */
 		free(request);
-		replier_release(replier);
+		released++;
 	}
-	replier_release(replier);
+	replier_release(replier, released);
 	return NULL;
 }
 
@@ -317,9 +318,9 @@ struct net_requester {
 	struct loop_post peers_post;
 };
 
-static void requester_release(struct net_requester *requester)
+static void requester_release(struct net_requester *requester, unsigned count)
 {
-	if (atomic_fetch_sub(&requester->references, 1) != 1)
+	if (atomic_fetch_sub(&requester->references, count) != count)
 		return;
 	(void)pthread_mutex_destroy(&requester->mutex);
 	free(requester);
@@ -336,7 +337,7 @@ static void peers_changed(void *argument)
 	(void)pthread_mutex_unlock(&requester->mutex);
 	if (!atomic_load(&requester->destroyed) && requester->peer_function != NULL)
 		requester->peer_function(requester->argument, peers);
-	requester_release(requester);
+	requester_release(requester, 1);
 }
 
 static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
@@ -392,7 +393,7 @@ static void question_forget(struct question *q)
 		q->next->previous = q->previous;
 	(void)nng_ctx_close(q->ctx);
 	nng_aio_free(q->aio);
-	requester_release(q->requester);
+	requester_release(q->requester, 1);
 	free(q);
 }
 
@@ -408,7 +409,7 @@ static void question_step(void *argument)
 	if (atomic_load(&requester->destroyed)) {
 		/* What closed the requester left this one to us. */
 		free(q);
-		requester_release(requester);
+		requester_release(requester, 1);
 		return;
 	}
 	atomic_store(&q->posted, false);
@@ -539,6 +540,7 @@ static void *close_requester(void *argument)
 {
 	struct net_requester *requester = argument;
 	struct question *q = requester->questions, *next;
+	unsigned released = 1; /* the owner's */
 
 	(void)nng_close(requester->socket);
 	for (; q != NULL; q = next) {
@@ -547,9 +549,9 @@ static void *close_requester(void *argument)
 		if (atomic_load(&q->posted))
 			continue;
 		free(q);
-		requester_release(requester);
+		released++;
 	}
-	requester_release(requester);
+	requester_release(requester, released);
 	return NULL;
 }
 

@@ -37,7 +37,7 @@ void contract_line_finish(struct contract_line *line)
 
 bool contract_type_is(const char *type, const char *stem)
 {
-	return strncmp(type, stem, strlen(stem)) == 0;
+	return type != NULL && strncmp(type, stem, strlen(stem)) == 0;
 }
 
 /* JSON first: only it joins `\ud83d\ude00` and takes 1e5 for a number. Then YAML, if that can read it. */

@@ -373,7 +373,7 @@ static enum nc_err make_launch(
 	for (size_t i = 0; i < line->arguments_count && err == NC_OK; i++) {
 		const char *text = line->arguments[i];
 
-		if (!utf8_is_valid(text, strlen(text), NULL))
+		if (text == NULL || !utf8_is_valid(text, strlen(text), NULL))
 			return error_set(error, NC_ERR_INVALID, "argument %zu is not UTF-8", i + 1);
 		launch->arguments[i] = strdup(text);
 		if (launch->arguments[i] == NULL)
