@@ -21,6 +21,7 @@ import struct
 import subprocess
 import tempfile
 import textwrap
+import threading
 import time
 import unittest
 
@@ -100,17 +101,11 @@ def children_of(pid):
     return found
 
 
-class DoorClient:
-    """A connection to a local door: each frame behind its length, four bytes in network order."""
+class Door:
+    """One end of a connection to a local door: each frame behind its length, four bytes in network order."""
 
-    def __init__(self, path, seconds=DEADLINE_S):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(seconds)
-        try:
-            self.socket.connect(path)
-        except OSError:
-            self.socket.close()
-            raise
+    def __init__(self, connected):
+        self.socket = connected
 
     def __enter__(self):
         return self
@@ -138,12 +133,60 @@ class DoorClient:
             data += part
         return data
 
+
+class DoorClient(Door):
+    def __init__(self, path, seconds=DEADLINE_S):
+        super().__init__(socket.socket(socket.AF_UNIX))
+        self.socket.settimeout(seconds)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.close()
+            raise
+
     def ask(self, message):
         """Send a message (a mapping, a text or bytes), and read the reply."""
         if not isinstance(message, (str, bytes)):
             message = yaml.safe_dump(message)
         self.send(message.encode() if isinstance(message, str) else message)
         return yaml.safe_load(self.receive())
+
+
+class DoorServer:
+    """Plays a daemon at its local door. `answer(message)` gives the reply to each message: a mapping; None:
+    silence; "close": the connection is closed. `received` has all messages so far."""
+
+    def __init__(self, path, answer):
+        self.answer = answer
+        self.received = []
+        self.doors = []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.doors.append(Door(self.socket.accept()[0]))
+                threading.Thread(target=self._talk, args=(self.doors[-1],), daemon=True).start()
+
+    def _talk(self, door):
+        with contextlib.suppress(OSError), door:
+            while True:
+                message = yaml.safe_load(door.receive())
+                self.received.append(message)
+                reply = self.answer(message)
+                if reply == "close":
+                    return
+                if reply is not None:
+                    door.send(yaml.safe_dump({"source": "manager", "payload": None, **reply}).encode())
+
+    def close(self):
+        for opened in (self.socket, *(door.socket for door in self.doors)):
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)  # wakes its thread up
+            opened.close()
 
 
 class Process:
