@@ -99,16 +99,16 @@ def check_tests(root):
                  for name in there if name not in units]
     problems += [f"tests/meson.build: unit test {name} is listed, and tests/unit/test_{name}.c is not there"
                  for name in units if name not in there]
-    # Scripts and programs: named there, with the ending or (in a list) without, in tests/run, or imported by
-    # another one.
-    names = set(strings(meson))
-    named = "".join(names) + read(tests / "run")
+    # Scripts and programs: named there (by a loop without the ending), in src/meson.build or tests/run, or
+    # imported by another one.
+    named = {Path(string).name for string in strings(meson) + strings(read(root / "src/meson.build"))}
     scripts = sorted(path for folder in ("system", "fault", "tools")
                      for path in (tests / folder).glob("*") if path.is_file())
-    imports = set(re.findall(r"^\s*(?:from|import) (\w+)", "".join(
+    named |= set(re.findall(r"^\s*(?:from|import) (\w+)", "".join(
         read(path) for path in scripts if path.suffix == ".py"), re.MULTILINE))
+    named |= set(re.findall(r"[\w.]+", read(tests / "run")))
     problems += [f"tests/{path.relative_to(tests)}: it is not in tests/meson.build" for path in scripts
-                 if path.name not in named and path.stem not in names and path.stem not in imports]
+                 if path.name not in named and path.stem not in named]
     return problems
 
 
