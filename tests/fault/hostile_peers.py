@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+"""Hostile messages at a running system (promises.md, R13): at the local door of the broker, and at its nng address
+where the network is allowed. Each gets an error reply within a second, changes nothing, and stops nobody.
+
+NOWCAST_TEST_BINARY names the program, NOWCAST_TEST_NET_PEER a program that sends one request over nng.
+"""
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+import harness  # noqa: E402
+import yaml  # noqa: E402
+
+NET_PEER = os.environ["NOWCAST_TEST_NET_PEER"]
+ANSWER_S = 1
+FRAME_MOST = 4 << 20
+NAMES = {"bad message", "unregistered worker", "unregistered message type", "no such checklist key"}
+HONEST = {"source": "sleep", "type": "success", "payload": {"honest": True}}
+
+
+def with_payload(text):
+    """A message that is right but for its payload."""
+    return f"source: sleep\ntype: success\npayload: {text}\n".encode()
+
+
+def bomb(levels, width):
+    lines = ["source: sleep", "type: success", "payload:", "  a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, levels):
+        lines.append(f"  a{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * width) + "]")
+    return "\n".join(lines).encode()
+
+
+HOSTILE = {
+    "nothing": b"",
+    "a blank": b" ",
+    "newlines": b"\n" * 1000,
+    "words": b"hello, nowcast",
+    "a request of HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "not YAML": b"{source: sleep, type: [",
+    "an open quote": b'source: "sleep',
+    "a tab for indentation": b"source: sleep\n\ttype: success\n",
+    "only punctuation": b"%@`!&*|>-?:,[]{}#'\"\n",
+    "a directive": b"%YAML 9.9\n---\nsource: sleep\n",
+    "random bytes": bytes((i * 167 + 13) % 256 for i in range(4096)),
+    "a pickle": b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93.",
+    "JSON that is cut": b'{"source": "sleep", "type": "succ',
+    "null": b"null",
+    "a number": b"42",
+    "a list": b"[source, type, payload]",
+    "a list of a message": b"- {source: sleep, type: success, payload: null}",
+    "an empty mapping": b"{}",
+    "two documents": b"source: sleep\ntype: success\n---\nsource: sleep\ntype: success\n",
+    "no source": b"{type: success, payload: null}",
+    "no type": b"{source: sleep, payload: null}",
+    "source is a list": b"{source: [sleep], type: success, payload: null}",
+    "source is a mapping": b"{source: {a: b}, type: success}",
+    "source is null": b"{source: ~, type: success}",
+    "source is a number": b"{source: 12, type: success}",
+    "type is a boolean": b"{source: sleep, type: yes}",
+    "type is a date": b"{source: sleep, type: 2026-11-24}",
+    "type and event are both there": b"{source: sleep, type: success, event: progress}",
+    "event of no kind": b"{source: sleep, event: explode, payload: null}",
+    "event is a list": b"{source: sleep, event: [started]}",
+    "started without a launch": b"{source: sleep, event: started, payload: {arguments: []}}",
+    "started with a launch that is a path": b"{source: sleep, event: started, launch: ../../etc/passwd}",
+    "due without a payload": b"{source: scheduler, event: due, payload: null}",
+    "due with lists for words": b"{source: scheduler, event: due, payload: {worker: [sleep], slot: {a: 1}}}",
+    "due of a worker with a path": b"{source: scheduler, event: due, payload: {worker: ../../bin/sh, slot: now}}",
+    "need of a mapping": b"{source: asker, type: need, payload: {a: b}}",
+    "id is a list": b"{source: sleep, type: success, id: [1]}",
+    "report is a text": b"{source: sleep, type: success, report: words}",
+    "an unregistered worker": b"{source: mallory, type: success, payload: null}",
+    "an unregistered type": b"{source: sleep, type: explode, payload: null}",
+    "the manager itself": b"{source: manager, type: ack, payload: null}",
+    "a key twice": b"{source: sleep, source: awaken, type: success}",
+    "a name of 100,000 letters": b"{source: " + b"a" * 100000 + b", type: success}",
+    "escapes for the terminal": b'{source: "\\e[2J\\e]0;owned\\a", type: success}',
+    "a line for the log in a name": b'{source: "x\\n2026-11-24 04:00:00,000 CRITICAL [manager] all is lost", type: t}',
+    "format directives": b'{source: "%s%n%x%s%n", type: "%n%n%n"}',
+    "a NUL byte": b"source: sleep\ntype: success\npayload: a\0b\n",
+    "only NUL bytes": b"\0" * 4096,
+    "an escaped NUL in a name": b'{source: "sleep\\0", type: success}',
+    "invalid UTF-8": with_payload("").rstrip() + b" '\xff\xfe\xc0\x80'\n",
+    "a surrogate in UTF-8": with_payload("").rstrip() + b" '\xed\xa0\x80'\n",
+    "cut UTF-8": with_payload("").rstrip() + b" '\xe2\x82'\n",
+    "UTF-16": "source: sleep\ntype: success\n".encode("utf-16"),
+    "a Python object": with_payload("!!python/object/apply:os.system ['touch pwned']"),
+    "a Python tuple": with_payload("!!python/tuple [1, 2]"),
+    "an unknown tag": with_payload("!nowcast/unknown {a: b}"),
+    "a tag on the whole": b"!!evil\nsource: sleep\ntype: success\n",
+    "an alias of nothing": with_payload("*nowhere"),
+    "an alias of itself": with_payload("&a [*a]"),
+    "an alias bomb": bomb(9, 10),
+    "33 levels": with_payload("[" * 33 + "]" * 33),
+    "100,000 levels, closed": with_payload("[" * 100000 + "]" * 100000),
+    "100,000 levels, open": with_payload("[" * 100000),
+    "mappings in mappings": with_payload("{a: " * 5000 + "1" + "}" * 5000),
+    "blocks in blocks": b"- " * 50000,
+    "30,000 values": with_payload("[" + "1," * 30000 + "1]"),
+    "30,000 keys": with_payload("{" + "".join(f"k{i}: 1," for i in range(30000)) + "}"),
+    "a key that is a mapping": with_payload("{? {a: b} : 1}"),
+    "a merge key": with_payload("{<<: &m {a: b}}") + b"x: {<<: [*m, *m, 1]}\n",
+    "2 MiB of letters": with_payload("'" + "x" * (2 << 20) + "'"),
+    "2 MiB of brackets": b"[" * (2 << 20),
+    "a date that is none": with_payload("2026-02-30"),
+}
+
+# Not errors, each for a reason of its own; they must be answered and harm nobody.
+MAY_BE_TAKEN = {"id is a list", "report is a text", "a merge key", "a key that is a mapping", "UTF-16", "a directive",
+                "type and event are both there"}
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Hostile(harness.Story):
+    def setUp(self):
+        super().setUp()
+        self.port = free_port()
+        self.system.configure(
+            workers={"asker": {"checklist key": "asker", "success": "well", "need": "a part of the checklist"}},
+            zmq={"host": "localhost", "ports": {"manager": free_port(), "workers": self.port}, "tcp": "allowed"})
+        self.system.start_supervisor()
+        self.before = {name: self.system.pid_of(name) for name in harness.DAEMONS}
+
+    def ask_by_door(self, data):
+        with self.system.door(seconds=10) as door:
+            door.send(data)
+            return door.receive()
+
+    def ask_by_network(self, data):
+        done = subprocess.run([NET_PEER, f"tcp://127.0.0.1:{self.port}", "10000"], input=data,
+                              capture_output=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def assert_unharmed(self, ask):
+        after = {name: self.system.pid_of(name) for name in harness.DAEMONS}
+        self.assertEqual(after, self.before)
+        self.assertEqual(yaml.safe_load(ask(yaml.safe_dump(HONEST).encode()))["type"], "ack")
+        self.system.wait_for_checklist("sleepyhead", {"honest": True}, ANSWER_S)
+        self.assertEqual(self.system.run("awaken").returncode, 0)
+        self.assertFalse(os.path.exists(self.system.path("pwned")))
+
+    def check_all(self, ask):
+        self.assertGreaterEqual(len(HOSTILE) - len(MAY_BE_TAKEN), 50)
+        for name, data in HOSTILE.items():
+            with self.subTest(name):
+                began = time.monotonic()
+                reply = yaml.safe_load(ask(data))
+                self.assertLess(time.monotonic() - began, ANSWER_S)
+                self.assertEqual(set(reply), {"source", "type", "payload"}, reply)
+                if name not in MAY_BE_TAKEN:
+                    self.assertIn(reply["type"], NAMES, reply)
+                    self.assertEqual(self.system.checklist(), {})
+        # What was logged of them is lines, and none that they have made themselves.
+        log = self.system.log()
+        self.assertNotIn("\x1b", log)
+        self.assertNotRegex(log, r"(?m)^2026-11-24 04:00:00,000 CRITICAL")
+
+    def test_each_hostile_message_at_the_door_gets_an_error_and_stops_nobody(self):
+        self.check_all(self.ask_by_door)
+        self.assert_unharmed(self.ask_by_door)
+
+    def test_each_hostile_message_over_the_network_gets_an_error_and_stops_nobody(self):
+        self.check_all(self.ask_by_network)
+        self.assert_unharmed(self.ask_by_network)
+
+    def test_many_on_one_connection_are_answered_in_turn(self):
+        with self.system.door(seconds=10) as door:
+            for name, data in HOSTILE.items():
+                with self.subTest(name):
+                    door.send(data)
+                    self.assertIn("type", yaml.safe_load(door.receive()))
+            self.assertIn(door.ask(HONEST)["type"], {"ack"})
+
+    def test_above_4_MiB_the_connection_is_closed_and_the_others_are_served(self):
+        for size in (FRAME_MOST + 1, 1 << 31, (1 << 32) - 1):
+            with self.subTest(size), self.system.door(seconds=10) as door:
+                began = time.monotonic()
+                try:
+                    door.socket.sendall(struct.pack("!I", size) + b"x" * 4096)
+                    with self.assertRaises(ConnectionError):
+                        while True:
+                            door.receive()
+                except ConnectionError:
+                    pass  # closed while it was sent
+                self.assertLess(time.monotonic() - began, ANSWER_S)
+        done = subprocess.run([NET_PEER, f"tcp://127.0.0.1:{self.port}", "1000"], input=b"x" * (FRAME_MOST + 1),
+                              capture_output=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assert_unharmed(self.ask_by_door)
+
+    def test_a_frame_that_never_comes_whole_holds_up_nobody(self):
+        with self.system.door() as idle, self.system.door() as half, self.system.door() as cut:
+            half.socket.sendall(struct.pack("!I", 1000) + b"source: ")
+            cut.socket.sendall(b"\0")
+            began = time.monotonic()
+            self.assertEqual(self.system.ask(HONEST)["type"], "ack")
+            self.assertLess(time.monotonic() - began, ANSWER_S)
+            self.assertEqual(idle.ask(HONEST)["type"], "ack")
+        self.assert_unharmed(self.ask_by_door)
+
+    def test_peers_that_leave_before_the_answer_harm_nobody(self):
+        for _ in range(100):
+            with self.system.door() as door:
+                door.send(yaml.safe_dump(HONEST).encode())
+        self.assert_unharmed(self.ask_by_door)
+
+    def test_bytes_that_are_not_nng_at_the_port_harm_nobody(self):
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 64, b"\0SP\0\0\x30\0\0" + b"\xff" * 64):
+            with socket.create_connection(("127.0.0.1", self.port), 10) as peer:
+                peer.sendall(data)
+        self.assert_unharmed(self.ask_by_network)
+
+
+if __name__ == "__main__":
+    unittest.main()
