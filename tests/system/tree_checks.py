@@ -32,6 +32,8 @@ GOOD = {
     "tests/unit/test_value.c": "",
     "tests/system/story.py": "import harness\nrun('awaken')\nrun('manager')\n",
     "tests/system/harness.py": "",
+    "tests/fuzz/meson.build": "foreach name : ['yaml']\n  executable('fuzz_' + name)\nendforeach\n",
+    "tests/fuzz/fuzz_yaml.c": "",
 }
 
 PAGE = """.Sh SYNOPSIS
@@ -210,6 +212,9 @@ class Lists(Tree):
 
     def test_a_script_is_listed(self):
         self.complains_of({"tests/system/forgotten.py": ""}, "tests/system/forgotten.py")
+
+    def test_a_fuzzer_is_listed(self):
+        self.complains_of({"tests/fuzz/fuzz_json.c": ""}, "tests/fuzz/fuzz_json.c: it is not in")
 
     def test_a_man_page_is_listed(self):
         self.complains_of({"man/nowcast-worker.7": ""}, "man/nowcast-worker.7: it is not in man/meson.build")

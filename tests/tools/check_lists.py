@@ -5,7 +5,7 @@ usage: check_lists.py SOURCE_ROOT [STAMP]
 
 - src/applets.def: sorted; each entry point has its source file, its man page, and a test that names it
 - every file in src/ is in a list of src/meson.build, and the lists are sorted
-- every test is in tests/meson.build
+- every test is in tests/meson.build, and every fuzzer in tests/fuzz/meson.build
 - every man page is in man/meson.build
 
 Part of the build: STAMP is written when all is well.
@@ -109,6 +109,9 @@ def check_tests(root):
     named |= set(re.findall(r"[\w.]+", read(tests / "run")))
     problems += [f"tests/{path.relative_to(tests)}: it is not in tests/meson.build" for path in scripts
                  if path.name not in named and path.stem not in named]
+    fuzzers = strings(read(tests / "fuzz/meson.build"))
+    problems += [f"tests/fuzz/{path.name}: it is not in tests/fuzz/meson.build"
+                 for path in sorted((tests / "fuzz").glob("fuzz_*.c")) if path.stem[len("fuzz_"):] not in fuzzers]
     return problems
 
 
