@@ -1,6 +1,6 @@
 /*
  * nng 1.5.2 to 1.11. Design: every open question or request has a context and an aio of its own; nng's
- * threads run only `aio_done`, which posts the item to the loop and touches nothing else. So all state here
+ * threads run only its callback, which posts the item to the loop and touches nothing else. So all state here
  * belongs to the loop's thread, and an item belongs to nng from its send or receive until it is posted.
  *
  * Lifetime at the end: nng_close() of 1.5.2 may hang (facts of the package, measured), so an object that is
@@ -10,7 +10,7 @@
  */
 #include "core/system/net.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -20,6 +20,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/system/clock.h"
+
 #if NNG_MAJOR_VERSION != 1
 #error "nng 1.5.2 to 1.11 is needed: version 2 has another interface"
 #endif
@@ -28,6 +30,7 @@ enum {
 	RECONNECT_LEAST_MS = 50,
 	RECONNECT_MOST_MS = 1000,
 	CLOSE_WAIT_S = 1,
+	PEERS_MOST = 256, /* that a listening replier keeps */
 };
 
 static enum nc_err nng_failed(int code, const char *what, const char *url, struct error *error)
@@ -64,10 +67,19 @@ static void run_bounded(void *(*function)(void *), void *argument)
 
 	if (pthread_create(&thread, NULL, function, argument) != 0)
 		return; /* then it is closed by the end of the process */
-	(void)clock_gettime(CLOCK_REALTIME, &until);
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += CLOSE_WAIT_S;
-	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
 		(void)pthread_detach(thread);
+}
+
+/* No callback comes any more, and a message that was on its way with the aio is ours again. */
+static void free_aio(nng_aio *aio)
+{
+	nng_aio_stop(aio);
+	if (nng_aio_get_msg(aio) != NULL)
+		nng_msg_free(nng_aio_get_msg(aio));
+	nng_aio_free(aio);
 }
 
 /* --- endpoints --- */
@@ -85,6 +97,9 @@ static enum nc_err start_endpoint(
 			code = nng_listener_set_size(listener, NNG_OPT_RECVMAXSZ, NET_MESSAGE_MOST);
 		if (code == 0 && strncmp(url, "ipc:", 4) == 0)
 			code = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0600);
+		/* A host that went down does not take a place for ever. */
+		if (code == 0 && strncmp(url, "tcp:", 4) == 0)
+			code = nng_listener_set_bool(listener, NNG_OPT_TCP_KEEPALIVE, true);
 		if (code == 0)
 			code = nng_listener_start(listener, 0);
 		return code == 0 ? NC_OK : nng_failed(code, "listen at", url, error);
@@ -115,8 +130,14 @@ struct net_request {
 	nng_ctx ctx;
 	nng_aio *aio;
 	struct loop_post post;
-	atomic_bool posted; /* the loop has it: it must stay */
+	atomic_bool posted; /* the loop has it */
+	atomic_bool left; /* when destroyed: the other of loop and closing thread is done with it */
 	struct net_request *next;
+};
+
+struct peer {
+	nng_pipe pipe;
+	uint64_t used; /* a count that rises with each request */
 };
 
 struct net_replier {
@@ -127,12 +148,63 @@ struct net_replier {
 	struct net_request *requests;
 	atomic_bool destroyed;
 	atomic_uint references; /* of its requests, and one of the owner */
+	/* Who is connected, under the mutex: nng's threads write here too. */
+	pthread_mutex_t mutex;
+	struct peer peers[PEERS_MOST];
+	unsigned peers_count;
+	uint64_t uses;
 };
 
 static void replier_release(struct net_replier *replier, unsigned count)
 {
-	if (atomic_fetch_sub(&replier->references, count) == count)
-		free(replier);
+	if (atomic_fetch_sub(&replier->references, count) != count)
+		return;
+	(void)pthread_mutex_destroy(&replier->mutex);
+	free(replier);
+}
+
+/*
+ * A peer comes (it is not yet among those that are served) or has gone. When all places are taken, the
+ * one that has been silent longest goes: so idle connections keep nobody out (promises.md, R14), and do not
+ * use up the descriptors of the process. In a thread of nng.
+ */
+static void replier_pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+	struct net_replier *replier = argument;
+	struct peer *peers = replier->peers;
+	struct peer silent = { 0 };
+	unsigned at = 0;
+
+	(void)pthread_mutex_lock(&replier->mutex);
+	if (event == NNG_PIPE_EV_ADD_PRE) {
+		if (replier->peers_count < PEERS_MOST) {
+			at = replier->peers_count++;
+		} else {
+			for (unsigned i = 1; i < PEERS_MOST; i++)
+				if (peers[i].used < peers[at].used)
+					at = i;
+			silent = peers[at];
+		}
+		peers[at] = (struct peer){ pipe, ++replier->uses };
+	} else {
+		while (at < replier->peers_count &&
+			nng_pipe_id(peers[at].pipe) != nng_pipe_id(pipe))
+			at++;
+		if (at < replier->peers_count)
+			peers[at] = peers[--replier->peers_count];
+	}
+	(void)pthread_mutex_unlock(&replier->mutex);
+	if (nng_pipe_id(silent.pipe) > 0)
+		(void)nng_pipe_close(silent.pipe);
+}
+
+static void peer_spoke(struct net_replier *replier, nng_pipe pipe)
+{
+	(void)pthread_mutex_lock(&replier->mutex);
+	for (unsigned i = 0; i < replier->peers_count; i++)
+		if (nng_pipe_id(replier->peers[i].pipe) == nng_pipe_id(pipe))
+			replier->peers[i].used = ++replier->uses;
+	(void)pthread_mutex_unlock(&replier->mutex);
 }
 
 static void request_done(void *argument)
@@ -159,9 +231,10 @@ static void request_step(void *argument)
 	int code;
 
 	if (atomic_load(&replier->destroyed)) {
-		/* What closed the replier left this one to us. */
-		free(request);
-		replier_release(replier, 1);
+		if (atomic_exchange(&request->left, true)) {
+			free(request);
+			replier_release(replier, 1);
+		}
 		return;
 	}
 	atomic_store(&request->posted, false);
@@ -169,8 +242,10 @@ static void request_step(void *argument)
 	if (code == NNG_ECLOSED)
 		return;
 	if (request->state == REQUEST_SENDING) {
-		if (code != 0) /* the peer has left: the message is still ours */
+		if (code != 0) { /* the peer has left: the message is still ours */
 			nng_msg_free(nng_aio_get_msg(request->aio));
+			nng_aio_set_msg(request->aio, NULL);
+		}
 		receive_next(request);
 		return;
 	}
@@ -181,6 +256,7 @@ static void request_step(void *argument)
 	message = nng_aio_get_msg(request->aio);
 	nng_aio_set_msg(request->aio, NULL);
 	request->state = REQUEST_OPEN;
+	peer_spoke(replier, nng_msg_get_pipe(message));
 	replier->function(replier->argument, request, nng_msg_body(message), nng_msg_len(message));
 	nng_msg_free(message);
 }
@@ -191,7 +267,13 @@ void net_answer(struct net_request *request, const void *bytes, size_t len)
 
 	if (atomic_load(&request->replier->destroyed))
 		return;
-	if (nng_msg_alloc(&message, 0) != 0 || nng_msg_append(message, bytes, len) != 0) {
+	if (nng_msg_alloc(&message, 0) != 0) {
+		message = NULL;
+	} else if (nng_msg_append(message, bytes, len) != 0) {
+		nng_msg_free(message);
+		message = NULL;
+	}
+	if (message == NULL) {
 		/* No memory for the answer: the peer asks again after its time. */
 		receive_next(request);
 		return;
@@ -239,10 +321,18 @@ enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side
 	replier->function = function;
 	replier->argument = argument;
 	atomic_init(&replier->references, 1);
+	(void)pthread_mutex_init(&replier->mutex, NULL);
 	code = nng_rep0_open(&replier->socket);
 	if (code != 0) {
-		free(replier);
+		replier_release(replier, 1);
 		return nng_failed(code, "open a socket for", url, error);
+	}
+	if (side == NET_LISTEN) {
+		code = nng_pipe_notify(
+			replier->socket, NNG_PIPE_EV_ADD_PRE, replier_pipe_event, replier);
+		if (code == 0)
+			code = nng_pipe_notify(
+				replier->socket, NNG_PIPE_EV_REM_POST, replier_pipe_event, replier);
 	}
 	for (unsigned i = 0; code == 0 && i < contexts; i++)
 		code = add_request(replier);
@@ -265,8 +355,8 @@ static void *close_replier(void *argument)
 	(void)nng_close(replier->socket);
 	for (; request != NULL; request = next) {
 		next = request->next;
-		nng_aio_free(request->aio); /* waits for its callback */
-		if (atomic_load(&request->posted))
+		free_aio(request->aio);
+		if (atomic_load(&request->posted) && !atomic_exchange(&request->left, true))
 			continue; /* the loop has it, and frees it */
 		free(request);
 		released++;
@@ -296,9 +386,10 @@ struct question {
 	nng_ctx ctx;
 	nng_aio *aio;
 	struct loop_post post;
-	atomic_bool posted; /* the loop has it: it must stay */
+	atomic_bool posted, left; /* as of a request */
 	net_answer_function *function;
 	void *argument;
+	int64_t deadline_ms;
 	struct question *next_free, *previous, *next;
 };
 
@@ -392,9 +483,19 @@ static void question_forget(struct question *q)
 	if (q->next != NULL)
 		q->next->previous = q->previous;
 	(void)nng_ctx_close(q->ctx);
-	nng_aio_free(q->aio);
+	free_aio(q->aio);
 	requester_release(q->requester, 1);
 	free(q);
+}
+
+/* nng counts the time of each step anew. */
+static void set_timeout(struct question *q)
+{
+	int64_t left_ms = q->deadline_ms - clock_mono_ms();
+
+	nng_aio_set_timeout(q->aio, left_ms < 1         ? 1
+				    : left_ms > INT_MAX ? INT_MAX
+							: (nng_duration)left_ms);
 }
 
 static void question_step(void *argument)
@@ -407,15 +508,17 @@ static void question_step(void *argument)
 	int code;
 
 	if (atomic_load(&requester->destroyed)) {
-		/* What closed the requester left this one to us. */
-		free(q);
-		requester_release(requester, 1);
+		if (atomic_exchange(&q->left, true)) {
+			free(q);
+			requester_release(requester, 1);
+		}
 		return;
 	}
 	atomic_store(&q->posted, false);
 	code = nng_aio_result(q->aio);
 	if (q->state == QUESTION_SENDING && code == 0) {
 		q->state = QUESTION_WAITING;
+		set_timeout(q);
 		nng_ctx_recv(q->ctx, q->aio);
 		return;
 	}
@@ -494,7 +597,8 @@ enum nc_err net_ask(struct net_requester *requester, const void *bytes, size_t l
 	q->state = QUESTION_SENDING;
 	q->function = function;
 	q->argument = argument;
-	nng_aio_set_timeout(q->aio, (nng_duration)timeout_ms);
+	q->deadline_ms = clock_mono_ms() + timeout_ms;
+	set_timeout(q);
 	nng_aio_set_msg(q->aio, message);
 	nng_ctx_send(q->ctx, q->aio);
 	return NC_OK;
@@ -519,7 +623,7 @@ enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_si
 	atomic_init(&requester->references, 1);
 	code = nng_req0_open(&requester->socket);
 	if (code != 0) {
-		free(requester);
+		requester_release(requester, 1);
 		return nng_failed(code, "open a socket for", url, error);
 	}
 	code = nng_pipe_notify(requester->socket, NNG_PIPE_EV_ADD_POST, pipe_event, requester);
@@ -545,8 +649,8 @@ static void *close_requester(void *argument)
 	(void)nng_close(requester->socket);
 	for (; q != NULL; q = next) {
 		next = q->next;
-		nng_aio_free(q->aio);
-		if (atomic_load(&q->posted))
+		free_aio(q->aio);
+		if (atomic_load(&q->posted) && !atomic_exchange(&q->left, true))
 			continue;
 		free(q);
 		released++;

@@ -38,11 +38,13 @@ struct net_request;
 typedef void net_request_function(
 	void *argument, struct net_request *request, const char *bytes, size_t len);
 
-/* `contexts`: how many requests may be open at once; more wait in the library. */
+/* `contexts`: how many requests may be open at once; more wait in the library. When 256 peers are connected
+ * to a listener, the one that has been silent longest makes room for the next. */
 enum nc_err net_replier_create(struct loop *loop, const char *url, enum net_side side,
 	unsigned contexts, net_request_function *function, void *argument,
 	struct net_replier **ret_replier, struct error *error);
-/* Does not wait for nng_close(), which may hang in 1.5.2: closed under a watchdog, else abandoned. */
+/* Does not wait for nng_close(), which may hang in 1.5.2: closed under a watchdog, else abandoned. Requests
+ * that are open are gone: answer them before. */
 void net_replier_destroy(struct net_replier *replier); /* accepts NULL */
 
 /* Answer; the request is then gone. */
@@ -60,7 +62,8 @@ typedef void net_peer_function(void *argument, unsigned peers);
 enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_side side,
 	net_peer_function *peer_function, void *argument, struct net_requester **ret_requester,
 	struct error *error);
-void net_requester_destroy(struct net_requester *requester); /* accepts NULL */
+/* Accepts NULL. Open questions are not answered. */
+void net_requester_destroy(struct net_requester *requester);
 
 /* Many may be open at once. `timeout_ms` counts also while no peer is there. */
 enum nc_err net_ask(struct net_requester *requester, const void *bytes, size_t len,
