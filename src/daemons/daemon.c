@@ -23,17 +23,26 @@ static int take_ready_fd(void)
 {
 	const char *text = getenv("NOWCAST_READY_FD");
 	int64_t number;
+	int flags;
 
-	if (text == NULL || !text_to_int64(text, &number) || number < 3 || number > 1000000 ||
-		fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+	if (text == NULL)
 		return -1;
+	if (!text_to_int64(text, &number) || number < 3 || number > 1000000)
+		number = -1;
+	/* `text` is gone with it. */
 	(void)unsetenv("NOWCAST_READY_FD");
+	if (number < 0 || fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	/* A supervisor that does not read must not stop a daemon when the pipe is full. */
+	flags = fcntl((int)number, F_GETFL);
+	if (flags < 0 || fcntl((int)number, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -1;
 	return (int)number;
 }
 
 static void say(struct daemon *d, const char *word)
 {
-	/* A supervisor that is gone, or that does not read, is no reason to stop. */
+	/* A supervisor that is gone is no reason to stop. */
 	if (d->ready_fd >= 0 && sys_write(d->ready_fd, word, strlen(word)) < 0 && errno == EPIPE) {
 		(void)sys_close(d->ready_fd);
 		d->ready_fd = -1;
@@ -136,7 +145,18 @@ static void flush_log(void *argument)
 {
 	struct daemon *d = argument;
 
+	d->flush_timer = NULL;
 	(void)log_flush(d->log, LOG_FLUSH_MS);
+}
+
+/* Lines of a burst that wait for company are shipped soon; without any, nothing wakes up. */
+static void look_after_log(void *argument)
+{
+	struct daemon *d = argument;
+
+	if (d->flush_timer == NULL && log_is_waiting(d->log))
+		(void)loop_timer_start(
+			d->loop, LOG_FLUSH_MS, false, flush_log, d, &d->flush_timer, NULL);
 }
 
 static enum nc_err watch_signals(struct daemon *d, struct error *error)
@@ -150,7 +170,6 @@ static enum nc_err watch_signals(struct daemon *d, struct error *error)
 	return err;
 }
 
-/* Only a process that ships its lines has something to flush: the others do not wake up for it. */
 static bool ships_lines(const struct daemon *d)
 {
 	return d->log_mode == LOG_MODE_NORMAL &&
@@ -184,12 +203,11 @@ bool daemon_start(
 		if (err == NC_ERR_INVALID)
 			d->status = EXIT_BAD_CONFIG;
 	}
-	if (err == NC_OK && ships_lines(d))
-		err = loop_timer_start(d->loop, LOG_FLUSH_MS, true, flush_log, d, NULL, &error);
 	if (err != NC_OK) {
 		(void)fprintf(stderr, "nowcast %s: %s\n", d->name, error.text);
 		goto fail;
 	}
+	loop_before_wait(d->loop, look_after_log, d);
 	log_info(d->log, "running in process %d", (int)getpid());
 	log_info(d->log, "read config from %s", d->config->file);
 	log_info(d->log, d->log_mode == LOG_MODE_DEBUG

@@ -393,6 +393,18 @@ void log_reopen(struct log *log)
 	(void)pthread_mutex_unlock(&log->mutex);
 }
 
+bool log_is_waiting(struct log *log)
+{
+	bool waiting;
+
+	if (log == NULL || log->shipper == NULL)
+		return false;
+	(void)pthread_mutex_lock(&log->mutex);
+	waiting = log_shipper_is_waiting(log->shipper);
+	(void)pthread_mutex_unlock(&log->mutex);
+	return waiting;
+}
+
 bool log_flush(struct log *log, int64_t timeout_ms)
 {
 	bool done;

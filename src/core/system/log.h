@@ -15,8 +15,8 @@
  *
  * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued, and shipped
  * by the call that makes a line of WARNING or above, the 100th one, 64 kB, or a line 200 ms or more after
- * the last shipment. So the last lines of a burst wait for the next one: whoever has a loop calls
- * log_flush() from a timer. While the aggregator is away nobody waits for it.
+ * the last shipment. So the last lines of a burst wait for the next one: whoever has a loop asks
+ * log_is_waiting() before it waits, and calls log_flush() from a timer. While the aggregator is away nobody waits for it.
  *
  * After a fork both processes may log.
  *
@@ -108,6 +108,8 @@ void log_reopen(struct log *log);
 
 /* Ship what waits for the aggregator; blocks at most `timeout_ms`. true: nothing is waiting. */
 bool log_flush(struct log *log, int64_t timeout_ms);
+/* Is something waiting? */
+bool log_is_waiting(struct log *log);
 
 /*
  * The log files that rotation concerns: those of every RotatingFileHandler that a logger uses, each path

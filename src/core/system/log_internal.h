@@ -183,5 +183,6 @@ void log_shipper_destroy(struct log_shipper *shipper, int64_t timeout_ms);
 void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, bool keep_newlines);
 /* true: nothing is waiting. */
 bool log_shipper_flush(struct log_shipper *shipper, int64_t timeout_ms);
+bool log_shipper_is_waiting(const struct log_shipper *shipper);
 
 #endif

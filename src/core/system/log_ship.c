@@ -189,6 +189,11 @@ static enum nc_err ship_batch(struct log_shipper *shipper, int64_t timeout_ms)
 
 static void add_lost_record(struct log_shipper *shipper);
 
+bool log_shipper_is_waiting(const struct log_shipper *shipper)
+{
+	return shipper->queue_count > 0 && shipper->process_id == getpid();
+}
+
 bool log_shipper_flush(struct log_shipper *shipper, int64_t timeout_ms)
 {
 	int64_t end_ms = clock_mono_ms() + timeout_ms;

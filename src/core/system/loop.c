@@ -36,7 +36,7 @@ struct loop_timer {
 	int64_t due_ms, every_ms; /* every_ms 0: once */
 	loop_function *function;  /* NULL: dead */
 	void *argument;
-	struct loop_timer *next; /* sorted by due_ms */
+	struct loop_timer *next; /* sorted by due_ms; a process has a handful */
 };
 
 struct loop_child {
@@ -60,6 +60,8 @@ struct loop {
 	struct loop_child *children;
 	pthread_mutex_t post_mutex;
 	struct loop_post *first_post, **last_post;
+	loop_function *before_wait;
+	void *before_wait_argument;
 	bool stopped;
 	int status;
 };
@@ -449,15 +451,24 @@ void loop_stop(struct loop *loop, int status)
 	loop->status = status;
 }
 
+void loop_before_wait(struct loop *loop, loop_function *function, void *argument)
+{
+	loop->before_wait = function;
+	loop->before_wait_argument = argument;
+}
+
 int loop_run(struct loop *loop, struct error *error)
 {
 	struct epoll_event events[64];
 
 	loop->stopped = false;
 	while (!loop->stopped) {
-		int count = epoll_wait(
-			loop->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(loop));
+		int count;
 
+		if (loop->before_wait != NULL)
+			loop->before_wait(loop->before_wait_argument);
+		count = epoll_wait(
+			loop->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(loop));
 		if (count < 0 && errno != EINTR) {
 			(void)error_errno(error, errno, "cannot wait for events");
 			return -1;

@@ -45,6 +45,10 @@ enum nc_err loop_watch_change(struct loop_fd *watch, unsigned events, struct err
 void loop_unwatch(struct loop_fd *watch); /* accepts NULL */
 
 typedef void loop_function(void *argument);
+/* Called each time before the loop waits: for what is to be looked at when something has happened, and
+ * costs no wake-ups while nothing does. One function; NULL: none. */
+void loop_before_wait(struct loop *loop, loop_function *function, void *argument);
+
 /* Once after `delay_ms` on the monotonic clock, or every `delay_ms` when `repeat`. A timer that has
  * fired once is gone: do not cancel it afterwards. */
 enum nc_err loop_timer_start(struct loop *loop, int64_t delay_ms, bool repeat,
