@@ -489,6 +489,20 @@ static enum nc_err runner_started(struct brain *brain, const struct message *mes
 	return err;
 }
 
+/* Absent, or a list of texts: what else there is would be launched as something that nobody meant. */
+static bool are_arguments(const struct value *arguments)
+{
+	if (value_is(arguments, VALUE_NULL))
+		return true;
+	if (!value_is(arguments, VALUE_LIST))
+		return false;
+	for (size_t i = 0; i < value_count(arguments); i++) {
+		if (value_as_text(value_at(arguments, i), NULL) == NULL)
+			return false;
+	}
+	return true;
+}
+
 /* A slot of a schedule has come: launch it, once. */
 static enum nc_err slot_due(struct brain *brain, const struct message *message,
 	struct transaction *t, int64_t real_ns, struct error *error)
@@ -504,6 +518,9 @@ static enum nc_err slot_due(struct brain *brain, const struct message *message,
 
 	if (worker == NULL || slot == NULL)
 		return reply_words(t, REPLY_BAD_MESSAGE, "`due` names a worker and a slot", error);
+	if (arguments != NULL && !are_arguments(arguments))
+		return reply_words(
+			t, REPLY_BAD_MESSAGE, "the arguments of `due` are a list of texts", error);
 	if (config_find_worker(brain->config, worker) == NULL) {
 		note(t, LEVEL_ERROR, "the schedule names the unregistered worker %s", worker);
 		return reply_words(t, REPLY_UNREGISTERED_WORKER, worker, error);
@@ -550,7 +567,7 @@ static enum nc_err handle_event(struct brain *brain, const struct message *messa
 	if (strcmp(message->event, "due") == 0)
 		return slot_due(brain, message, t, real_ns, error);
 	if (config_find_worker(brain->config, message->source) == NULL) {
-		note(t, LEVEL_ERROR, "message received from unregistered worker: %s",
+		note(t, LEVEL_ERROR, "message received from unregistered worker: %.100s",
 			message->source);
 		return reply_with(t, REPLY_UNREGISTERED_WORKER, NULL, error);
 	}
@@ -578,14 +595,14 @@ static enum nc_err handle_typed(struct brain *brain, const struct message *messa
 	bool always;
 
 	if (worker == NULL) {
-		note(t, LEVEL_ERROR, "message received from unregistered worker: %s",
+		note(t, LEVEL_ERROR, "message received from unregistered worker: %.100s",
 			message->source);
 		return reply_with(t, REPLY_UNREGISTERED_WORKER, NULL, error);
 	}
 	type = config_find_type(worker, message->type);
 	always = strcmp(message->type, "crash") == 0 || strcmp(message->type, "lost") == 0;
 	if (type == NULL && !always) {
-		note(t, LEVEL_ERROR, "unregistered message type received from %s worker: %s",
+		note(t, LEVEL_ERROR, "unregistered message type received from %s worker: %.100s",
 			message->source, message->type);
 		return reply_with(t, REPLY_UNREGISTERED_TYPE, NULL, error);
 	}
