@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 import unittest
 from pathlib import Path
 
@@ -136,6 +137,20 @@ class Itself(Story):
             self.assertEqual(done.returncode, 1, arguments)
             self.assertIn("cannot write to standard output", done.stderr)
 
+    def test_no_file_takes_the_place_of_a_closed_descriptor(self):
+        with subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", NOWCAST, "sleep", "nowcast.yaml",
+                               "--debug", "--sleep-time", "60"], cwd=self.place) as process:
+            links = [Path(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)]
+            end = time.monotonic() + 20
+            found = []
+            while found != ["/dev/null"] * 3 and time.monotonic() < end:
+                try:
+                    found = [os.readlink(link) for link in links]
+                except FileNotFoundError:
+                    pass
+            process.kill()
+        self.assertEqual(found, ["/dev/null"] * 3)
+
     def test_an_empty_name_is_an_unknown_one(self):
         done = self.run_command("/bin/bash", "-c", 'exec -a "" "$0"', NOWCAST)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -233,6 +248,13 @@ class Links(Story):
         self.assertEqual(done.returncode, 0)
         self.assertIn("no link in bin", done.stdout)
         self.assertIn("manager", os.listdir(self.place / "bin"))
+
+    def test_a_binary_of_such_a_name_is_no_link(self):
+        (self.place / "bin").mkdir()
+        shutil.copy(NOWCAST, self.place / "bin/sleep")
+        done = self.run_command("/bin/bash", "-c", 'exec -a nowcast bin/sleep --remove-links bin')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.listdir(self.place / "bin"), ["sleep"])
 
     def test_a_directory_that_is_none_is_one_complaint(self):
         for name in ("nowhere", "nowcast.yaml"):

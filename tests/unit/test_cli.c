@@ -112,6 +112,9 @@ static void the_last_of_several_counts(void **state)
 {
 	assert_int_equal(PARSE("c.yaml", "--count", "1", "--count=2"), CLI_PARSED);
 	assert_int_equal(cli_int(args, "--count"), 2);
+	forget(state);
+	assert_int_equal(PARSE("c.yaml", "--run-type=nowcast", "--run-type=forecast"), CLI_PARSED);
+	assert_string_equal(cli_text(args, "--run-type"), "forecast");
 }
 
 static void a_repeated_option_keeps_all(void **state)
