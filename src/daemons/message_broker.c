@@ -4,8 +4,10 @@
  * the network come by nng over TCP when the configuration allows it.
  *
  * It may lose what it carries: the sender asks again, with the same id (promises.md, "Broker"). So it never
- * sends a question twice, and says `retry later` when the manager is away or dies over it.
+ * sends a question twice, and says `retry later` when the manager dies over it, or has not come within a
+ * moment: a manager that is started again is mostly back in time, and nobody has to ask again.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +20,10 @@
 #include "daemons/daemon.h"
 
 enum {
-	ANSWER_MS = 10000, /* the manager's time for an answer */
-	OPEN_MOST = 2000,  /* questions at once; more are told to come later */
+	ANSWER_MS = 10000,     /* the manager's time for an answer */
+	HOLD_MS = 1500,        /* for a manager that is away; runners ask again after 2 s */
+	OPEN_MOST = 2000,      /* on their way or held at once, */
+	BYTES_MOST = 64 << 20, /* and their bytes; more are told to come later */
 	NETWORK_CONTEXTS = 64,
 };
 
@@ -28,24 +32,41 @@ struct broker {
 	struct door_server *door;
 	struct net_requester *manager;
 	struct net_replier *network; /* or NULL */
-	size_t open;
 	bool manager_is_there;
+	struct errand *errands; /* all that have no answer yet, the youngest first */
+	size_t open, open_bytes;
+	struct loop_timer *hold_timer; /* while one is held */
+	uint64_t answered, put_off;
 };
 
-/* A message on its way, from one of the two sides. */
+/* A message that has no answer yet, from one of the two sides. */
 struct errand {
 	struct broker *broker;
 	struct door_request *door; /* or */
 	struct net_request *network;
+	char *held; /* its bytes, while the manager is away; else they are with it, and this is NULL */
+	size_t len;
+	int64_t held_until_ms;
+	struct errand *previous, *next;
 };
 
 static void answer_bytes(struct errand *errand, const void *bytes, size_t len)
 {
+	struct broker *broker = errand->broker;
+
+	if (errand->previous != NULL)
+		errand->previous->next = errand->next;
+	else
+		broker->errands = errand->next;
+	if (errand->next != NULL)
+		errand->next->previous = errand->previous;
+	broker->open--;
+	broker->open_bytes -= errand->len;
 	if (errand->door != NULL)
 		door_answer(errand->door, bytes, len);
 	else
 		net_answer(errand->network, bytes, len);
-	errand->broker->open--;
+	free(errand->held);
 	free(errand);
 }
 
@@ -75,14 +96,88 @@ static void answer_words(struct errand *errand, const char *type, const char *pa
 	buffer_finish(&text);
 }
 
+static void put_off(struct errand *errand, const char *why)
+{
+	errand->broker->put_off++;
+	answer_words(errand, REPLY_RETRY_LATER, why);
+}
+
 static void manager_answered(void *argument, enum nc_err err, const char *bytes, size_t len)
 {
 	struct errand *errand = argument;
 
-	if (err == NC_OK)
+	if (err == NC_OK) {
+		errand->broker->answered++;
 		answer_bytes(errand, bytes, len);
-	else
-		answer_words(errand, REPLY_RETRY_LATER, "the manager is away");
+	} else if (err == NC_ERR_TIMEOUT) {
+		put_off(errand, "the manager does not answer");
+	} else {
+		put_off(errand, "the manager has gone while it had the message");
+	}
+}
+
+static void ask_manager(struct errand *errand, const char *bytes)
+{
+	if (net_ask(errand->broker->manager, bytes, errand->len, ANSWER_MS, manager_answered,
+		    errand, NULL) != NC_OK)
+		put_off(errand, "the message broker has no memory for it");
+}
+
+static void look_after_held(void *argument)
+{
+	struct broker *broker = argument;
+	struct errand *errand, *next;
+	int64_t now_ms = clock_mono_ms();
+	int64_t first_ms = INT64_MAX;
+
+	broker->hold_timer = NULL;
+	for (errand = broker->errands; errand != NULL; errand = next) {
+		next = errand->next;
+		if (errand->held == NULL)
+			continue;
+		if (errand->held_until_ms <= now_ms)
+			put_off(errand, "the manager is away");
+		else if (errand->held_until_ms < first_ms)
+			first_ms = errand->held_until_ms;
+	}
+	/* Without memory for a timer the next message looks after all. */
+	if (first_ms < INT64_MAX)
+		(void)loop_timer_start(broker->daemon.loop, first_ms - now_ms, false,
+			look_after_held, broker, &broker->hold_timer, NULL);
+}
+
+static void hold(struct errand *errand, const char *bytes)
+{
+	struct broker *broker = errand->broker;
+
+	errand->held = malloc(errand->len + 1);
+	if (errand->held == NULL) {
+		put_off(errand, "the manager is away");
+		return;
+	}
+	memcpy(errand->held, bytes, errand->len);
+	errand->held_until_ms = clock_mono_ms() + HOLD_MS;
+	if (broker->hold_timer == NULL)
+		look_after_held(broker);
+}
+
+static void ask_held(struct broker *broker)
+{
+	struct errand *errand, *previous = broker->errands;
+
+	/* In the order in which they came. */
+	while (previous != NULL && previous->next != NULL)
+		previous = previous->next;
+	while ((errand = previous) != NULL) {
+		char *held = errand->held;
+
+		previous = errand->previous;
+		if (held == NULL)
+			continue;
+		errand->held = NULL;
+		ask_manager(errand, held);
+		free(held);
+	}
 }
 
 static void carry(struct broker *broker, struct door_request *door, struct net_request *network,
@@ -91,24 +186,31 @@ static void carry(struct broker *broker, struct door_request *door, struct net_r
 	struct errand *errand = calloc(1, sizeof(*errand));
 
 	if (errand == NULL) {
-		/* On the network side nothing can be said; the sender's own time runs out. */
+		/* Without memory an empty answer goes out on the network side, as in answer_words(). */
 		if (door != NULL)
 			door_drop(door);
 		else
 			net_answer(network, "", 0);
 		return;
 	}
-	*errand = (struct errand){ broker, door, network };
+	*errand = (struct errand){ .broker = broker,
+		.door = door,
+		.network = network,
+		.len = len,
+		.next = broker->errands };
+	if (errand->next != NULL)
+		errand->next->previous = errand;
+	broker->errands = errand;
 	broker->open++;
+	broker->open_bytes += len;
 	if (len > DOOR_FRAME_MOST)
 		answer_words(errand, REPLY_BAD_MESSAGE, "the message is larger than 1 MiB");
-	else if (!broker->manager_is_there)
-		answer_words(errand, REPLY_RETRY_LATER, "the manager is away");
-	else if (broker->open > OPEN_MOST)
-		answer_words(errand, REPLY_RETRY_LATER, "too many messages are on their way");
-	else if (net_ask(broker->manager, bytes, len, ANSWER_MS, manager_answered, errand, NULL) !=
-		 NC_OK)
-		answer_words(errand, REPLY_RETRY_LATER, "the message broker has no memory for it");
+	else if (broker->open > OPEN_MOST || broker->open_bytes > BYTES_MOST)
+		put_off(errand, "too many messages are on their way");
+	else if (broker->manager_is_there)
+		ask_manager(errand, bytes);
+	else
+		hold(errand, bytes);
 }
 
 static void door_asked(void *argument, struct door_request *request, const struct door_peer *peer,
@@ -136,11 +238,29 @@ static void manager_came_or_left(void *argument, unsigned peers)
 	if (is_there == broker->manager_is_there)
 		return;
 	broker->manager_is_there = is_there;
-	if (is_there)
+	if (is_there) {
 		log_info(broker->daemon.log, "the manager is connected");
-	else
+		ask_held(broker);
+	} else {
 		log_warning(broker->daemon.log,
 			"the manager is gone; messages are told to come again later");
+	}
+}
+
+/* What the manager may still do with a message is repeated by it when the sender asks again. */
+static void end(struct broker *broker)
+{
+	while (broker->errands != NULL)
+		put_off(broker->errands, "the message broker is shutting down");
+	if (broker->answered + broker->put_off > 0)
+		log_info(broker->daemon.log,
+			"%" PRIu64 " messages were answered by the manager, %" PRIu64
+			" were told to come again later",
+			broker->answered, broker->put_off);
+	loop_timer_cancel(broker->hold_timer);
+	door_server_destroy(broker->door);
+	net_replier_destroy(broker->network);
+	net_requester_destroy(broker->manager);
 }
 
 static enum nc_err open_local(struct broker *broker, struct error *error)
@@ -234,9 +354,7 @@ static int message_broker_run(const struct applet *self, int argc, char **argv)
 		log_critical(broker.daemon.log, "%s", error.text);
 		broker.daemon.status = err == NC_ERR_REFUSED ? EXIT_TRY_AGAIN : EXIT_FAILED;
 	}
-	door_server_destroy(broker.door);
-	net_replier_destroy(broker.network);
-	net_requester_destroy(broker.manager);
+	end(&broker);
 	return daemon_finish(&broker.daemon);
 }
 
