@@ -38,13 +38,14 @@ struct manager {
 	int lock_fd;
 	struct loop_timer *write_timer; /* while the checklist file cannot be written */
 	unsigned failed_launches;
+	struct runner_child *runners;
 };
 
 /* A runner of ours. */
 struct runner_child {
 	struct manager *manager;
 	char launch_id[ID_TEXT_SIZE];
-	char *worker;
+	struct runner_child *next;
 };
 
 /* --- the checklist file --- */
@@ -184,6 +185,17 @@ static void carry_out_end(
 	carry_out(m, t);
 }
 
+static void remove_runner(struct runner_child *child)
+{
+	struct runner_child **at = &child->manager->runners;
+
+	while (*at != NULL && *at != child)
+		at = &(*at)->next;
+	if (*at != NULL)
+		*at = child->next;
+	free(child);
+}
+
 static void runner_ended(void *argument, pid_t pid, int status, const struct rusage *usage)
 {
 	struct runner_child *child = argument;
@@ -204,8 +216,7 @@ static void runner_ended(void *argument, pid_t pid, int status, const struct rus
 	carry_out_end(m,
 		brain_runner_ended(m->brain, child->launch_id, reason, clock_real_ns(), &t, &error),
 		&t, &error);
-	free(child->worker);
-	free(child);
+	remove_runner(child);
 }
 
 static enum nc_err start_runner(
@@ -239,6 +250,9 @@ static enum nc_err start_runner(
 		/* It runs and will report by itself; only a runner that is killed would go unseen. */
 		log_error(m->daemon.log, "%s runs unwatched: %s", wanted->worker, error->text);
 		free(child);
+	} else {
+		child->next = m->runners;
+		m->runners = child;
 	}
 	return NC_OK;
 }
@@ -453,6 +467,9 @@ static int manager_run(const struct applet *self, int argc, char **argv)
 		daemon_ready(&m.daemon);
 		daemon_run(&m.daemon);
 	}
+	/* They run on, and report by themselves. */
+	while (m.runners != NULL)
+		remove_runner(m.runners);
 	net_replier_destroy(m.replier);
 	brain_destroy(m.brain);
 	rules_destroy(m.rules);
