@@ -114,6 +114,18 @@ class DuringAChain(Story):
         self.system.wait_for_line(r"\[manager\] received message from third: \(success\)")
         self.assertEqual(self.system.log().count("[manager] launching third\n"), 1)
 
+    def test_the_manager_ends_cleanly_while_a_worker_of_its_own_runs(self):
+        self.configure(rules={"awaken": [{"on": "success", "launch": "first"}]})
+        self.system.start_supervisor()
+        self.assertEqual(self.system.run("awaken").returncode, 0)
+        self.system.wait_for_line(r"\[first\] waits")
+        manager, mark = self.system.pid_of("manager"), self.system.mark()
+        os.kill(manager, signal.SIGTERM)
+        self.system.wait_for_line(r"\[supervisor\] manager ended: exit status 0;", mark)
+        self.wait_back("manager", manager, mark)
+        self.open_gate()
+        self.system.wait_for_line(r"\[manager\] received message from first: \(success\)", mark)
+
     def test_a_killed_supervisor_leaves_daemons_and_workers_alone(self):
         supervisor = self.system.start_supervisor()
         before, mark = self.pids(), self.system.mark()
