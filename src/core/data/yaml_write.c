@@ -166,11 +166,11 @@ static bool write_document(struct writer *w, const struct value *value)
 /* A scalar at the top is followed by `...`, which a single value on a line does not want. */
 static void drop_document_end(struct buffer *out, size_t start)
 {
-	static const char mark[] = "...\n";
+	static const char mark[] = "\n...\n";
 
 	if (out->len - start >= strlen(mark) &&
 		memcmp(out->data + out->len - strlen(mark), mark, strlen(mark)) == 0)
-		out->len -= strlen(mark);
+		out->len -= strlen(mark) - 1;
 }
 
 void yaml_write(const struct value *value, unsigned flags, struct buffer *out)
