@@ -238,6 +238,17 @@ class Stop(Supervised):
         self.assert_in_order([r"termination signal", *self.STOPPED_IN_ORDER], mark)
         self.assert_nothing_runs()
 
+    def test_every_state_has_a_name(self):
+        supervisor = self.system.start_supervisor()
+        mark = self.system.mark()
+        os.kill(self.system.pid_of("manager"), signal.SIGKILL)
+        self.wait_ready("manager", mark)
+        self.assertEqual(supervisor.stop(), 0)
+        moves = re.findall(r"DEBUG \[supervisor\] manager: (.*)$", self.system.log(), re.MULTILINE)
+        self.assertEqual(moves, ["stopped -> starting", "starting -> running", "running -> backoff",
+                                 "backoff -> starting", "starting -> running", "running -> stopping",
+                                 "stopping -> stopped"])
+
     def test_control_c_in_the_terminal_reaches_the_supervisor_only(self):
         supervisor = self.system.start("supervisor", start_new_session=True)
         mark = self.system.mark()
