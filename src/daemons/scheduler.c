@@ -22,7 +22,7 @@ enum {
 };
 
 /* A slot is never further away than a day and a change of clocks, unless the clock was set back. */
-static const int64_t AHEAD_MOST_NS = 48 * 3600 * NS_PER_S;
+static const int64_t AHEAD_MOST_NS = INT64_C(48) * 3600 * NS_PER_S;
 
 /* A slot that the manager has not answered yet. */
 struct due {
