@@ -3,19 +3,26 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "core/system/clock.h"
 #include "core/system/net.h"
 
 enum {
 	DEADLINE_MS = 10000,
-	MANY = 200
+	MANY = 200,
+	PEERS_MOST = 256, /* core/system/net.h */
 };
 
 struct seen {
@@ -189,6 +196,119 @@ static void the_death_of_a_peer_ends_its_questions(void **state)
 	assert_string_equal(seen->answer, "re: again");
 }
 
+static void dial_now(void *argument)
+{
+	struct seen *seen = argument;
+
+	assert_int_equal(net_replier_create(seen->loop, seen->url, NET_DIAL, 8, got_request, seen,
+				 &seen->replier, NULL),
+		NC_OK);
+}
+
+static void the_time_of_a_question_counts_from_its_asking(void **state)
+{
+	struct seen *seen = *state;
+	int64_t begin_ms = clock_mono_ms();
+
+	/* Half of it passes before a peer comes, who does not answer. */
+	seen->hold = true;
+	seen->wanted = 1;
+	ask(seen, "hello", 1000);
+	assert_int_equal(
+		loop_timer_start(seen->loop, 600, false, dial_now, seen, NULL, NULL), NC_OK);
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_ERR_TIMEOUT);
+	assert_non_null(seen->held);
+	assert_true(clock_mono_ms() - begin_ms < 1500);
+}
+
+static void nothing_is_told_of_questions_that_are_open_at_the_end(void **state)
+{
+	struct seen *seen = *state;
+
+	dial(seen);
+	seen->wanted = MANY + 1; /* so that the loop does not stop for them */
+	for (int i = 0; i < MANY; i++)
+		ask(seen, "hello", 5000);
+	assert_int_equal(
+		loop_timer_start(seen->loop, 1, false, fail_late, seen->loop, NULL, NULL), NC_OK);
+	(void)loop_run(seen->loop, NULL);
+	net_replier_destroy(seen->replier);
+	net_requester_destroy(seen->requester);
+	seen->replier = NULL;
+	seen->requester = NULL;
+	seen->answers = 0;
+	/* What was posted before is still in the loop's queue. */
+	loop_destroy(seen->loop);
+	assert_int_equal(seen->answers, 0);
+	assert_int_equal(loop_create(&seen->loop, NULL), NC_OK);
+}
+
+/* A connection that has shown the header of a requester, and then says nothing. -1: not let in. */
+static int silent_peer(in_port_t port)
+{
+	static const unsigned char header[8] = { 0, 'S', 'P', 0, 0, 0x30, 0, 0 };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct timeval limit = { .tv_sec = DEADLINE_MS / 1000 };
+	unsigned char answer[8];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		send(fd, header, sizeof(header), MSG_NOSIGNAL) != (ssize_t)sizeof(header) ||
+		recv(fd, answer, sizeof(answer), MSG_WAITALL) != (ssize_t)sizeof(answer)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* A port that is free now. */
+static in_port_t free_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static void r14_silent_peers_make_room_for_others(void **state)
+{
+	struct seen *seen = *state;
+	struct net_requester *honest = NULL;
+	in_port_t port = free_port();
+	struct pollfd silent[PEERS_MOST];
+	char url[40];
+
+	snprintf(url, sizeof(url), "tcp://127.0.0.1:%u", (unsigned)port);
+	assert_int_equal(net_replier_create(seen->loop, url, NET_LISTEN, 8, got_request, seen,
+				 &seen->replier, NULL),
+		NC_OK);
+	for (int i = 0; i < PEERS_MOST; i++) {
+		silent[i] = (struct pollfd){ .fd = silent_peer(port), .events = POLLIN };
+		assert_true(silent[i].fd >= 0);
+	}
+	assert_int_equal(
+		net_requester_create(seen->loop, url, NET_DIAL, NULL, NULL, &honest, NULL), NC_OK);
+	seen->wanted = 1;
+	assert_int_equal(net_ask(honest, "hello", 5, 5000, got_answer, seen, NULL), NC_OK);
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_OK);
+	assert_string_equal(seen->answer, "re: hello");
+	/* One has gone, mostly the first; all others are still there. */
+	assert_int_equal(poll(silent, PEERS_MOST, DEADLINE_MS), 1);
+	for (int i = 0; i < PEERS_MOST; i++)
+		close(silent[i].fd);
+	net_requester_destroy(honest);
+}
+
 static void the_socket_is_for_its_owner_only(void **state)
 {
 	struct seen *seen = *state;
@@ -216,6 +336,9 @@ int main(void)
 		TEST(many_questions_at_once_are_all_answered),
 		TEST(without_a_peer_the_time_runs_out),
 		TEST(the_death_of_a_peer_ends_its_questions),
+		TEST(the_time_of_a_question_counts_from_its_asking),
+		TEST(nothing_is_told_of_questions_that_are_open_at_the_end),
+		TEST(r14_silent_peers_make_room_for_others),
 		TEST(the_socket_is_for_its_owner_only),
 		TEST(an_oversized_question_is_refused_here),
 	};
