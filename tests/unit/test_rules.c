@@ -47,6 +47,8 @@ static const char *launches(const char *rules_text, const char *type, const char
 			buffer_append_text(&out, error.text);
 		for (size_t i = 0; i < decision.count; i++) {
 			buffer_printf(&out, "%s%s", i > 0 ? "; " : "", decision.launches[i].worker);
+			if (strcmp(decision.launches[i].host, "localhost") != 0)
+				buffer_printf(&out, "@%s", decision.launches[i].host);
 			for (size_t j = 0; j < decision.launches[i].arguments_count; j++)
 				buffer_printf(&out, " {%s}", decision.launches[i].arguments[j]);
 		}
@@ -187,6 +189,23 @@ static void a_rule_of_a_later_version_is_left_out_whole(void **state)
 		"note rule-not-yet 3:13");
 }
 
+static void launches_can_be_for_another_host(void **state)
+{
+	const char *rules =
+		"sleep:\n  - on: success\n    on host: <payload[host]>\n    launch: awaken 1\n";
+
+	assert_string_equal(launches(rules, "success", "host: salish"), "awaken@salish {1}");
+	assert_string_equal(launches(rules, "success", "host: localhost"), "awaken {1}");
+	assert_string_equal(
+		launches(rules, "success", "{}"), "r.yaml:4:13: <payload[host]> finds nothing");
+	assert_string_equal(
+		found("sleep:\n  - on: success\n    on host: <who>\n    launch: awaken\n"),
+		"error unknown-name 3:14");
+	assert_string_equal(
+		found("sleep:\n  - on: success\n    on host: [a]\n    launch: awaken\n"),
+		"error bad-syntax 3:14");
+}
+
 static void crash_exists_for_every_worker(void **state)
 {
 	assert_string_equal(launches("awaken:\n  - on: crash\n    launch: sleep\n"
@@ -215,6 +234,7 @@ int main(void)
 		cmocka_unit_test(every_mistake_is_found_with_its_place),
 		cmocka_unit_test(rules_of_an_unregistered_worker_are_a_warning),
 		cmocka_unit_test(a_rule_of_a_later_version_is_left_out_whole),
+		cmocka_unit_test(launches_can_be_for_another_host),
 		cmocka_unit_test(crash_exists_for_every_worker),
 		cmocka_unit_test(empty_rules_are_rules),
 	};

@@ -141,8 +141,26 @@ static enum nc_err print_words(
 	return NC_OK;
 }
 
-static enum nc_err add_launch(
-	struct evaluation *e, const struct command *command, struct rules_decision *decision)
+/* *ret_host is to be freed. */
+static enum nc_err print_host(struct evaluation *e, const struct rule *rule, char **ret_host)
+{
+	struct buffer host;
+	enum nc_err err;
+
+	buffer_init(&host);
+	err = print_template(e, &rule->host, &host);
+	if (err == NC_OK && rule->host.count == 0)
+		buffer_append_text(&host, "localhost");
+	if (err == NC_OK) {
+		*ret_host = buffer_steal(&host);
+		return *ret_host != NULL ? NC_OK : error_nomem(e->error);
+	}
+	buffer_finish(&host);
+	return err;
+}
+
+static enum nc_err add_launch(struct evaluation *e, const struct rule *rule,
+	const struct command *command, struct rules_decision *decision)
 {
 	struct rules_launch *launches =
 		reallocarray(decision->launches, decision->count + 1, sizeof(*launches));
@@ -163,9 +181,9 @@ static enum nc_err add_launch(
 	launch = &launches[decision->count++];
 	*launch = (struct rules_launch){ .line = command->line, .column = command->column };
 	launch->worker = strdup(value_as_text(value_at(words, 0), ""));
-	launch->host = strdup("localhost");
+	err = print_host(e, rule, &launch->host);
 	launch->arguments = calloc(value_count(words), sizeof(*launch->arguments));
-	if (launch->worker == NULL || launch->host == NULL || launch->arguments == NULL)
+	if (err == NC_OK && (launch->worker == NULL || launch->arguments == NULL))
 		err = error_nomem(e->error);
 	for (size_t i = 1; err == NC_OK && i < value_count(words); i++) {
 		launch->arguments[i - 1] = strdup(value_as_text(value_at(words, i), ""));
@@ -192,7 +210,7 @@ static enum nc_err apply_rule(
 		matched = pattern_matches(&rule->patterns[i], e->input->type, e->captures);
 	}
 	for (size_t i = 0; matched && err == NC_OK && i < rule->commands_count; i++)
-		err = add_launch(e, &rule->commands[i], decision);
+		err = add_launch(e, rule, &rule->commands[i], decision);
 	return err;
 }
 

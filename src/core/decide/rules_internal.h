@@ -59,6 +59,7 @@ struct rule {
 	size_t patterns_count;
 	struct command *commands;
 	size_t commands_count;
+	struct template host; /* of `on host`; empty: localhost */
 	unsigned line, column;
 };
 

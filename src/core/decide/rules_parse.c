@@ -25,6 +25,7 @@ static void rule_finish(struct rule *rule)
 		pattern_finish(&rule->patterns[i]);
 	for (size_t i = 0; i < rule->commands_count; i++)
 		command_finish(&rule->commands[i]);
+	template_finish(&rule->host);
 	free(rule->patterns);
 	free(rule->commands);
 	*rule = (struct rule){ 0 };
@@ -179,6 +180,17 @@ static bool check_lookup(void *argument, const struct lookup *lookup)
 	return false;
 }
 
+static enum parsed unknown_name(
+	struct parse *p, const struct lookup *lookup, const struct value *at)
+{
+	FIND(p, SEVERITY_ERROR, "unknown-name", at,
+		"there is nothing called `%s` for the placeholder <%s>; there are payload, config, "
+		"checklist, "
+		"launch, today and the words that `on` captures",
+		lookup->name, lookup->text);
+	return PARSED_WRONG;
+}
+
 static enum parsed check_command(struct parse *p, const struct config_worker *worker,
 	const struct rule *rule, const struct command *command, const struct value *at)
 {
@@ -187,14 +199,8 @@ static enum parsed check_command(struct parse *p, const struct config_worker *wo
 
 	for (size_t i = 0; i < command->count && check.unknown == NULL; i++)
 		(void)template_each_lookup(&command->words[i].template, check_lookup, &check);
-	if (check.unknown != NULL) {
-		FIND(p, SEVERITY_ERROR, "unknown-name", at,
-			"there is nothing called `%s` for the placeholder <%s>; there are payload, "
-			"config, "
-			"checklist, launch, today and the words that `on` captures",
-			check.unknown->name, check.unknown->text);
-		return PARSED_WRONG;
-	}
+	if (check.unknown != NULL)
+		return unknown_name(p, check.unknown, at);
 	/* Rules of a worker that is not registered are never asked: their entry has its warning. */
 	if (worker != NULL && first->count == 1 && first->parts[0].literal != NULL)
 		check_worker_name(p, first->parts[0].literal, SEVERITY_ERROR, "unknown-worker", at,
@@ -272,7 +278,7 @@ static enum parsed parse_item(struct parse *p, const struct config_worker *worke
 /* Is it a key of the language that this version does not act on? Else it is nobody's. */
 static enum parsed other_key(struct parse *p, const struct value *key)
 {
-	static const char *const later[] = { "when", "with", "first of", "on host",
+	static const char *const later[] = { "when", "with", "first of",
 		"hold until all have ended", "if one fails", "give up after", "when given up",
 		"alarm", "decide with", "time limit", "same as after", "stop" };
 	static const char *const all[] = { "on", "launch", "when", "with", "first of", "on host",
@@ -319,6 +325,27 @@ static enum parsed each_item(struct parse *p, const struct config_worker *worker
 	return parsed;
 }
 
+/* `on host: TEMPLATE`, for all launches of the rule. */
+static enum parsed parse_host(struct parse *p, const struct value *at, struct rule *rule)
+{
+	struct name_check check = { rule, NULL };
+	const char *text = value_as_text(at, "");
+	char why[160];
+	enum parsed parsed;
+
+	if (text[0] == '\0') {
+		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
+			"`on host` takes the name of a host, not %s",
+			value_kind_words(value_kind(at)));
+		return PARSED_WRONG;
+	}
+	parsed = judge(p, template_parse(text, strlen(text), &rule->host, why), at, why);
+	if (parsed != PARSED)
+		return parsed;
+	(void)template_each_lookup(&rule->host, check_lookup, &check);
+	return check.unknown == NULL ? PARSED : unknown_name(p, check.unknown, at);
+}
+
 static enum parsed parse_rule(struct parse *p, const struct config_worker *worker,
 	const struct value *map, struct rule *rule)
 {
@@ -335,7 +362,8 @@ static enum parsed parse_rule(struct parse *p, const struct config_worker *worke
 	for (size_t i = 0; i < value_count(map); i++) {
 		const char *key = value_as_text(value_map_key_at(map, i), "");
 
-		if (strcmp(key, "on") != 0 && strcmp(key, "launch") != 0)
+		if (strcmp(key, "on") != 0 && strcmp(key, "launch") != 0 &&
+			strcmp(key, "on host") != 0)
 			parsed = worse(parsed, other_key(p, value_map_key_at(map, i)));
 	}
 	if (on == NULL && value_map_get(map, "same as after") == NULL) {
@@ -345,6 +373,8 @@ static enum parsed parse_rule(struct parse *p, const struct config_worker *worke
 	}
 	if (on != NULL)
 		parsed = worse(parsed, each_item(p, worker, on, rule, parse_pattern));
+	if (value_map_get(map, "on host") != NULL && parsed == PARSED)
+		parsed = worse(parsed, parse_host(p, value_map_get(map, "on host"), rule));
 	/* The words that a launch may use are those of the patterns: these come first. */
 	if (launch != NULL && parsed == PARSED)
 		parsed = worse(parsed, each_item(p, worker, launch, rule, parse_item));
@@ -360,7 +390,7 @@ static void parse_list(struct parse *p, const struct value *key, const struct va
 
 	if (worker == NULL && strcmp(name, ANY_WORKER) != 0)
 		check_worker_name(p, name, SEVERITY_WARNING, "unregistered-entry", key,
-			"the rules of a worker that");
+			"the worker of these rules");
 	if (!value_is(value, VALUE_LIST)) {
 		FIND(p, SEVERITY_ERROR, "bad-syntax", key,
 			"`%s` takes a list of rules, each behind a dash; `[]` for none", name);
