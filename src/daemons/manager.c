@@ -196,6 +196,18 @@ static void remove_runner(struct runner_child *child)
 	free(child);
 }
 
+/* At the end: they run on, and report by themselves. */
+static void forget_runners(struct manager *m)
+{
+	struct runner_child *child = m->runners, *next;
+
+	for (; child != NULL; child = next) {
+		next = child->next;
+		free(child);
+	}
+	m->runners = NULL;
+}
+
 static void runner_ended(void *argument, pid_t pid, int status, const struct rusage *usage)
 {
 	struct runner_child *child = argument;
@@ -467,9 +479,7 @@ static int manager_run(const struct applet *self, int argc, char **argv)
 		daemon_ready(&m.daemon);
 		daemon_run(&m.daemon);
 	}
-	/* They run on, and report by themselves. */
-	while (m.runners != NULL)
-		remove_runner(m.runners);
+	forget_runners(&m);
 	net_replier_destroy(m.replier);
 	brain_destroy(m.brain);
 	rules_destroy(m.rules);
