@@ -195,6 +195,59 @@ static void a_child_is_reaped_also_when_it_ended_before(void **state)
 	assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
 }
 
+static void count_wait(void *argument)
+{
+	struct seen *seen = argument;
+
+	seen->count++;
+}
+
+static void a_loop_that_waits_does_not_wake_up(void **state)
+{
+	struct seen *seen = *state;
+
+	/* One wait for the timer, and not one a tick. */
+	loop_before_wait(seen->loop, count_wait, seen);
+	assert_int_equal(
+		loop_timer_start(seen->loop, 300, false, fail_late, seen->loop, NULL, NULL), NC_OK);
+	assert_int_equal(run(seen->loop), 99);
+	assert_int_equal(seen->count, 1);
+}
+
+static void a_child_that_is_not_watched_any_more_is_left_alone(void **state)
+{
+	struct seen *seen = *state;
+	struct loop_child *child;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(6);
+	assert_int_equal(loop_child_watch(seen->loop, pid, got_child, seen, &child, NULL), NC_OK);
+	loop_child_unwatch(child);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 6);
+	assert_int_equal(seen->pid, 0);
+}
+
+static void only_count(void *argument)
+{
+	struct seen *seen = argument;
+
+	seen->count++;
+}
+
+static void what_was_posted_is_called_also_at_the_end(void **state)
+{
+	struct seen *seen = *state;
+	struct loop_post post = { only_count, seen, NULL };
+
+	loop_post(seen->loop, &post);
+	loop_destroy(seen->loop);
+	assert_int_equal(seen->count, 1);
+	assert_int_equal(loop_create(&seen->loop, NULL), NC_OK);
+}
+
 enum {
 	THREADS = 4,
 	POSTS = 2000
@@ -243,6 +296,9 @@ int main(void)
 		TEST(a_callback_may_take_another_away_that_is_ready_too),
 		TEST(a_signal_is_told_in_the_loop),
 		TEST(a_child_is_reaped_also_when_it_ended_before),
+		TEST(a_loop_that_waits_does_not_wake_up),
+		TEST(a_child_that_is_not_watched_any_more_is_left_alone),
+		TEST(what_was_posted_is_called_also_at_the_end),
 		TEST(posts_of_other_threads_all_arrive),
 	};
 

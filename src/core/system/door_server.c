@@ -166,8 +166,9 @@ static void close_longest_idle(struct door_server *server)
 {
 	struct connection *idlest = NULL;
 
+	/* The oldest come last in the list, and go first when several were active in one millisecond. */
 	for (struct connection *c = server->connections; c != NULL; c = c->next)
-		if (c->request == NULL && (idlest == NULL || c->last_ms < idlest->last_ms))
+		if (c->request == NULL && (idlest == NULL || c->last_ms <= idlest->last_ms))
 			idlest = c;
 	if (idlest != NULL)
 		close_connection(idlest);
