@@ -250,8 +250,12 @@ static void manager_came_or_left(void *argument, unsigned peers)
 /* What the manager may still do with a message is repeated by it when the sender asks again. */
 static void end(struct broker *broker)
 {
-	while (broker->errands != NULL)
-		put_off(broker->errands, "the message broker is shutting down");
+	struct errand *errand = broker->errands, *next;
+
+	for (; errand != NULL; errand = next) {
+		next = errand->next;
+		put_off(errand, "the message broker is shutting down");
+	}
 	if (broker->answered + broker->put_off > 0)
 		log_info(broker->daemon.log,
 			"%" PRIu64 " messages were answered by the manager, %" PRIu64
