@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,7 +262,7 @@ static enum nc_err wait_for(int fd, short events, int64_t deadline_ms)
 
 		if (left_ms < 0)
 			return NC_ERR_TIMEOUT;
-		count = poll(&poll_fd, 1, (int)left_ms + 1);
+		count = poll(&poll_fd, 1, left_ms < INT_MAX ? (int)left_ms + 1 : INT_MAX);
 		if (count > 0)
 			return NC_OK;
 		if (count < 0 && errno != EINTR)
@@ -303,6 +304,18 @@ static enum nc_err exchange(int fd, struct buffer *out, struct buffer *in, int64
 	}
 }
 
+static void exchange_failed(const char *path, enum nc_err err, struct error *error)
+{
+	if (err == NC_ERR_NOMEM)
+		(void)error_nomem(error);
+	else if (err == NC_ERR_TIMEOUT)
+		(void)error_set(error, err, "no answer from %s in time", path);
+	else if (err == NC_ERR_LIMIT)
+		(void)error_set(error, err, "the answer from %s is too large", path);
+	else
+		(void)error_set(error, err, "%s closed the connection", path);
+}
+
 enum nc_err door_call_kept(int *fd, const char *path, const void *bytes, size_t len,
 	int64_t timeout_ms, struct buffer *answer, struct error *error)
 {
@@ -326,10 +339,7 @@ enum nc_err door_call_kept(int *fd, const char *path, const void *bytes, size_t 
 	if (err == NC_OK) {
 		buffer_append(answer, in.data + DOOR_HEADER_SIZE, door_get_length(in.data));
 	} else {
-		(void)error_set(error, err,
-			err == NC_ERR_TIMEOUT ? "no answer from %s in time"
-					      : "%s closed the connection",
-			path);
+		exchange_failed(path, err, error);
 		(void)sys_close(*fd);
 		*fd = -1;
 	}
