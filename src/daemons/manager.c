@@ -25,8 +25,7 @@
 enum {
 	CONTEXTS = 64,
 	RETRY_WRITE_MS = 5000,
-	/* Crashes of launches that could not be made, in a row: rules that launch them again must not spin. */
-	FAILED_LAUNCHES_MOST = 20,
+	RULES_BYTES_MOST = 16 << 20,
 };
 
 struct manager {
@@ -37,7 +36,6 @@ struct manager {
 	struct net_replier *replier;
 	int lock_fd;
 	struct loop_timer *write_timer; /* while the checklist file cannot be written */
-	unsigned failed_launches;
 	struct runner_child *runners;
 };
 
@@ -110,57 +108,101 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static enum nc_err load_rules(
-	const struct config *config, struct rules **ret_rules, struct error *error)
+static enum nc_err load_rules(const struct config *config, struct rules **ret_rules,
+	struct findings *findings, struct error *error)
 {
 	struct buffer text;
 	enum nc_err err;
 
 	buffer_init(&text);
-	err = file_read(config->rules_file, 16 << 20, &text, error);
+	err = file_read(config->rules_file, RULES_BYTES_MOST, &text, error);
 	if (err == NC_OK)
-		err = rules_read(
-			config->rules_file, text.data, text.len, config, ret_rules, NULL, error);
+		err = rules_read(config->rules_file, text.data, text.len, config, ret_rules,
+			findings, error);
 	buffer_finish(&text);
 	return err;
 }
 
-/* Read the rules for `config`. What cannot be used is said, and NULL is returned. */
-static struct rules *read_rules(struct manager *m, const struct config *config)
+/* Warnings one by one; and how many rules this version leaves out. */
+static void log_findings(struct manager *m, const struct findings *findings)
 {
-	struct rules *rules = NULL;
-	struct error error;
-	enum nc_err err;
+	size_t left_out = findings_count(findings, SEVERITY_NOTE);
+	struct buffer line;
 
-	memset(&m->rules_status, 0, sizeof(m->rules_status));
-	(void)stat(config->rules_file, &m->rules_status);
-	err = load_rules(config, &rules, &error);
-	if (err == NC_OK) {
-		log_info(m->daemon.log, "next workers module loaded from %s", config->rules_file);
-		return rules;
+	buffer_init(&line);
+	for (size_t i = 0; i < findings->count; i++) {
+		if (findings->items[i].severity != SEVERITY_WARNING)
+			continue;
+		buffer_clear(&line);
+		finding_print(&findings->items[i], &line);
+		log_warning(m->daemon.log, "%s", line.data);
 	}
-	if (err == NC_ERR_NOT_FOUND) {
+	buffer_finish(&line);
+	if (left_out > 0)
 		log_warning(m->daemon.log,
-			"there are no rules for what to launch next: %s; workers are heard, and "
-			"nothing "
-			"is launched after them",
-			error.text);
-		return rules_none();
-	}
-	log_critical(m->daemon.log, "the rules cannot be used: %s", error.text);
-	return NULL;
+			"in %zu places the rules use what this version does not know; these rules "
+			"are not used (`nowcast check` lists them)",
+			left_out);
 }
 
-/* Before each message: a file that has changed is read again; a bad one changes nothing, said once. */
+/* NULL: they cannot be used, and it was said why, unless there is no such file: NC_ERR_NOT_FOUND. */
+static struct rules *read_rules(
+	struct manager *m, const struct config *config, enum nc_err *ret_err, struct error *error)
+{
+	struct rules *rules = NULL;
+	struct findings findings;
+
+	findings_init(&findings);
+	memset(&m->rules_status, 0, sizeof(m->rules_status));
+	(void)stat(config->rules_file, &m->rules_status);
+	*ret_err = load_rules(config, &rules, &findings, error);
+	if (*ret_err == NC_OK) {
+		log_info(m->daemon.log, "next workers module loaded from %s", config->rules_file);
+		log_findings(m, &findings);
+	} else if (*ret_err != NC_ERR_NOT_FOUND) {
+		log_critical(m->daemon.log, "the rules cannot be used: %s", error->text);
+	}
+	findings_finish(&findings);
+	return rules;
+}
+
+/* At the start, and for a new configuration: where there is no file, there are no rules. */
+static struct rules *read_rules_first(struct manager *m, const struct config *config)
+{
+	struct error error = { 0 };
+	enum nc_err err;
+	struct rules *rules = read_rules(m, config, &err, &error);
+
+	if (err != NC_ERR_NOT_FOUND)
+		return rules;
+	log_warning(m->daemon.log,
+		"there are no rules for what to launch next: %s; workers are heard, and nothing is "
+		"launched after them",
+		error.text);
+	return rules_none();
+}
+
+/* Before each message: a file that has changed is read again; a bad one changes nothing, said once. One that
+ * has gone or is empty is half way through somebody's editor: it does not say that nothing be launched. */
 static void refresh_rules(struct manager *m)
 {
 	struct stat status = { 0 };
-	struct rules *rules;
+	struct rules *rules = NULL;
+	struct error error = { 0 };
+	enum nc_err err = NC_OK;
 
 	(void)stat(m->daemon.config->rules_file, &status);
 	if (same_file(&status, &m->rules_status))
 		return;
-	rules = read_rules(m, m->daemon.config);
+	if (status.st_nlink > 0 && status.st_size == 0) {
+		m->rules_status = status;
+		log_critical(m->daemon.log, "the rules cannot be used: %s is empty",
+			m->daemon.config->rules_file);
+	} else {
+		rules = read_rules(m, m->daemon.config, &err, &error);
+	}
+	if (err == NC_ERR_NOT_FOUND)
+		log_critical(m->daemon.log, "the rules cannot be used: %s", error.text);
 	if (rules == NULL) {
 		log_critical(m->daemon.log, "the rules that were in force stay in force");
 		return;
@@ -299,20 +341,11 @@ static void make_launch(struct manager *m, const struct brain_launch *launch)
 		log_info(m->daemon.log, "launching %s", command.data);
 		err = start_runner(m, launch, &error);
 	}
-	if (err == NC_OK) {
-		m->failed_launches = 0;
-	} else {
+	if (err != NC_OK) {
 		log_critical(m->daemon.log, "%s was not launched: %s", command.data, error.text);
-		if (++m->failed_launches > FAILED_LAUNCHES_MOST) {
-			log_critical(m->daemon.log,
-				"%u launches in a row could not be made; the rules are not asked "
-				"again",
-				m->failed_launches);
-		} else {
-			err = brain_launch_started(
-				m->brain, launch->id, -1, error.text, clock_real_ns(), &t, &error);
-			carry_out_end(m, err, &t, &error);
-		}
+		err = brain_launch_started(
+			m->brain, launch->id, -1, error.text, clock_real_ns(), &t, &error);
+		carry_out_end(m, err, &t, &error);
 	}
 	buffer_finish(&command);
 }
@@ -424,8 +457,17 @@ static bool connect_to_broker(struct manager *m)
 static bool reload(void *argument, struct config *config)
 {
 	struct manager *m = argument;
-	struct rules *rules = read_rules(m, config);
+	struct rules *rules;
 
+	/* Sockets, lock and launches are in the old one. */
+	if (strcmp(config->state_directory, m->daemon.config->state_directory) != 0) {
+		log_error(m->daemon.log,
+			"another state directory (%s) needs a restart; the configuration before "
+			"stays in force",
+			config->state_directory);
+		return false;
+	}
+	rules = read_rules_first(m, config);
 	if (rules == NULL) {
 		log_error(m->daemon.log, "the configuration and rules before stay in force");
 		return false;
@@ -444,7 +486,7 @@ static bool begin(struct manager *m)
 	m->daemon.status = EXIT_FAILED;
 	if (!take_lock(m))
 		return false;
-	m->rules = read_rules(m, m->daemon.config);
+	m->rules = read_rules_first(m, m->daemon.config);
 	if (m->rules == NULL) {
 		m->daemon.status = EXIT_BAD_CONFIG;
 		return false;
@@ -478,6 +520,8 @@ static int manager_run(const struct applet *self, int argc, char **argv)
 		log_debug(m.daemon.log, "listening...");
 		daemon_ready(&m.daemon);
 		daemon_run(&m.daemon);
+		if (m.write_timer != NULL)
+			write_checklist(&m);
 	}
 	forget_runners(&m);
 	net_replier_destroy(m.replier);

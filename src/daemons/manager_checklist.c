@@ -3,6 +3,14 @@
 #include "core/data/yaml.h"
 #include "core/system/file.h"
 
+/* It grows by parts that each fit into a message, and what was written must be read again: these limits are
+ * there for what was put in its place by mistake. */
+static const struct yaml_limits checklist_limits = {
+	.bytes = 1 << 30,
+	.depth = 64,
+	.nodes = 100 * 1000 * 1000,
+};
+
 enum nc_err checklist_read(const char *path, struct value **ret_checklist, struct error *error)
 {
 	struct value *checklist = NULL;
@@ -11,9 +19,9 @@ enum nc_err checklist_read(const char *path, struct value **ret_checklist, struc
 	enum nc_err err;
 
 	buffer_init(&text);
-	err = file_read(path, yaml_file_limits.bytes, &text, error);
+	err = file_read(path, checklist_limits.bytes, &text, error);
 	if (err == NC_OK) {
-		err = yaml_read(text.data, text.len, YAML_READ_MERGE_KEYS, &yaml_file_limits,
+		err = yaml_read(text.data, text.len, YAML_READ_MERGE_KEYS, &checklist_limits,
 			&checklist, &why);
 		if (err == NC_ERR_NOMEM)
 			err = error_nomem(error);

@@ -10,6 +10,7 @@
 
 #include "core/decide/brain.h"
 #include "core/system/log.h"
+#include "failing_malloc.h"
 
 #define NOON INT64_C(1795608000000000000) /* 2026-11-24, somewhere in the day everywhere */
 #define ID_1 "019abc00-0000-7000-8000-000000000001"
@@ -38,7 +39,9 @@ struct fixture {
 static int begin(void **state)
 {
 	static const char rules[] = "sleep:\n  - on: success\n    launch: awaken --now\n"
-				    "  - on: crash\n    launch: awaken <launch[reason]>\n";
+				    "  - on: crash\n    launch: awaken <launch[reason]>\n"
+				    "awaken:\n  - on: success\n    launch: <payload[next]>\n"
+				    "  - on: crash\n    launch: [awaken, sleep]\n";
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
@@ -288,6 +291,242 @@ static void a_rule_that_fails_is_critical_and_the_worker_gets_its_ack(void **sta
 	assert_true(f->t.checklist_changed);
 }
 
+static void a_worker_that_a_message_names_must_be_registered(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(
+		tell(f, "{source: awaken, type: success, payload: {next: sleep}}"), "ack");
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(
+		tell(f, "{source: awaken, type: success, payload: {next: supervisor}}"), "ack");
+	assert_true(noted(f, LEVEL_CRITICAL, "`supervisor`, is not in the message registry"));
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void a_need_for_an_absent_key_names_the_keys_there_are(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "{source: sleep, type: need, payload: nothing}");
+	assert_string_equal(value_as_text(f->t.reply.payload, ""),
+		"the checklist has no key `nothing`; it is empty");
+	tell(f, "{source: sleep, type: success, payload: {a: 1}}");
+	tell(f, "{source: sleep, type: need, payload: nothing}");
+	assert_string_equal(value_as_text(f->t.reply.payload, ""),
+		"the checklist has no key `nothing`; it has sleepyhead");
+	assert_true(noted(f, LEVEL_WARNING, "sleep needs what it cannot have"));
+}
+
+static void a_part_of_the_checklist_that_no_message_can_hold_is_not_sent(void **state)
+{
+	struct fixture *f = *state;
+	char *text = malloc(700100);
+
+	for (int i = 0; i < 2; i++) {
+		int len = snprintf(text, 100, "{source: sleep, type: success, payload: {k%d: ", i);
+
+		memset(text + len, 'x', 700000);
+		memcpy(text + len + 700000, "}}", 3);
+		assert_string_equal(tell(f, text), "ack");
+	}
+	free(text);
+	assert_string_equal(tell(f, "{source: sleep, type: need, payload: sleepyhead}"),
+		"no such checklist key");
+	assert_non_null(strstr(value_as_text(f->t.reply.payload, ""), "too large for a message"));
+}
+
+static void a_need_that_comes_again_sees_the_checklist_as_it_is_now(void **state)
+{
+	static const char need[] = "{source: sleep, type: need, payload: sleepyhead, id: " ID_1 "}";
+	struct fixture *f = *state;
+
+	assert_string_equal(tell(f, need), "no such checklist key");
+	tell(f, "{source: sleep, type: success, payload: {a: 1}}");
+	assert_string_equal(tell(f, need), "ack");
+}
+
+static void an_unknown_event_and_one_without_its_parts_are_bad_messages(void **state)
+{
+	static const char *const bad[] = {
+		"{source: sleep, event: stopped}",
+		"{source: sleep, event: started, payload: {arguments: []}}",
+		"{source: sleep, event: started, launch: ../x, payload: {arguments: []}}",
+		"{source: sleep, event: progress, payload: 2}",
+		"{source: sleep, event: progress, payload: half}",
+		"{source: scheduler, event: due, payload: {worker: awaken}}",
+		"{source: scheduler, event: due, payload: {worker: awaken, slot: s, arguments: x}}"
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_string_equal(tell(f, bad[i]), "bad message");
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void progress_is_shown_with_the_launch(void **state)
+{
+	struct fixture *f = *state;
+	struct value *running;
+
+	tell(f, "{source: sleep, event: started, launch: " ID_1 ", payload: {arguments: []}}");
+	assert_string_equal(
+		tell(f, "{source: sleep, event: progress, launch: " ID_1 ", payload: 0.5}"), "ack");
+	running = brain_running(f->brain);
+	assert_true(value_as_float(value_map_get(value_at(running, 0), "progress"), 0) == 0.5);
+	value_destroy(running);
+}
+
+static void only_so_many_runners_by_hand_are_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct value *running;
+	char text[200];
+
+	for (int i = 0; i < 1100; i++) {
+		snprintf(text, sizeof(text),
+			"{source: sleep, event: started, launch: 019abc00-0000-7000-8000-%012d, "
+			"payload: {arguments: [x%d]}}",
+			i, i);
+		assert_string_equal(tell(f, text), "ack");
+	}
+	running = brain_running(f->brain);
+	assert_int_equal(value_count(running), 1000);
+	value_destroy(running);
+}
+
+/* What a launch that cannot be made leads to, and what that leads to, ...: how many in all. */
+static int fail_all(struct fixture *f, struct transaction *t, bool *ret_given_up)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < t->launches_count; i++) {
+		struct transaction next;
+
+		assert_int_equal(brain_launch_started(f->brain, t->launches[i].id, -1,
+					 "no such host", NOON, &next, NULL),
+			NC_OK);
+		failed++;
+		for (size_t j = 0; j < next.notes_count; j++)
+			*ret_given_up = *ret_given_up ||
+					strstr(next.notes[j].text, "are not asked") != NULL;
+		failed += fail_all(f, &next, ret_given_up);
+		transaction_finish(&next);
+	}
+	return failed;
+}
+
+static void rules_that_launch_again_what_cannot_be_launched_come_to_an_end(void **state)
+{
+	struct fixture *f = *state;
+	struct value *running;
+	bool given_up = false;
+	int failed;
+
+	tell(f, "{source: sleep, type: success, payload: null}");
+	failed = fail_all(f, &f->t, &given_up);
+	assert_true(given_up);
+	assert_true(failed > 20 && failed < 50);
+	/* None is left in the table, and the next message is judged as ever. */
+	running = brain_running(f->brain);
+	assert_int_equal(value_count(running), 0);
+	value_destroy(running);
+	tell(f, "{source: sleep, type: success, payload: null}");
+	given_up = false;
+	assert_true(fail_all(f, &f->t, &given_up) > 20);
+}
+
+static void a_launch_that_could_not_be_made_is_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	char id[ID_TEXT_SIZE];
+
+	tell(f, "{source: awaken, type: success, payload: {next: sleep}}");
+	snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
+	transaction_finish(&f->t);
+	assert_int_equal(
+		brain_launch_started(f->brain, id, -1, "no such host", NOON, &f->t, NULL), NC_OK);
+	assert_true(noted(f, LEVEL_CRITICAL, "sleep crashed: no such host"));
+	assert_int_equal(f->t.launches_count, 1);
+	assert_string_equal(f->t.launches[0].arguments[0], "no such host");
+}
+
+/* A new brain that knows of a message already judges `text`, while the `nth` allocation fails. false: there are
+ * not so many. */
+static bool judge_without_memory(
+	const struct fixture *f, const char *text, const char *reply, long nth, bool has_part)
+{
+	/* The part of the checklist is there, or not yet. */
+	const char *first = has_part ? "{source: sleep, type: success, payload: {a: 1}}"
+				     : "{source: sleep, type: success, payload: null}";
+	struct brain *brain = NULL;
+	struct transaction t;
+	struct value *before, *running, *after;
+	enum nc_err err;
+	bool failed;
+
+	assert_int_equal(brain_create(&config, f->rules, &brain, NULL), NC_OK);
+	assert_int_equal(brain_handle(brain, first, strlen(first), NOON, &t, NULL), NC_OK);
+	transaction_finish(&t);
+	before = value_copy(brain_checklist(brain));
+	running = brain_running(brain);
+	memory_fail_at(nth);
+	err = brain_handle(brain, text, strlen(text), NOON, &t, NULL);
+	failed = memory_has_failed();
+	if (err == NC_ERR_NOMEM) {
+		/* Arrays may have grown. */
+		assert_in_range(memory_outstanding(), 0, 4);
+		after = brain_running(brain);
+		assert_true(value_equal(running, after));
+		assert_true(value_equal(brain_checklist(brain), before));
+		value_destroy(after);
+		/* Sent again, it is judged. */
+		err = brain_handle(brain, text, strlen(text), NOON, &t, NULL);
+	}
+	assert_int_equal(err, NC_OK);
+	assert_string_equal(t.reply.type, reply);
+	assert_int_equal(t.launches_count, strstr(text, "due") != NULL ||
+						   strstr(text, "success") != NULL ||
+						   strstr(text, "crash") != NULL);
+	transaction_finish(&t);
+	value_destroy(before);
+	value_destroy(running);
+	brain_destroy(brain);
+	return failed;
+}
+
+static void check_without_memory(const struct fixture *f, const char *text, const char *reply)
+{
+	for (int has_part = 0; has_part < 2; has_part++) {
+		long nth = 1;
+
+		while (judge_without_memory(f, text, reply, nth, has_part))
+			nth++;
+		assert_true(nth > 10 || !FAILING_MALLOC);
+	}
+}
+
+static void r21_a_message_that_finds_no_memory_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "{source: sleep, type: success, payload: {a: 1}}");
+	check_without_memory(
+		f, "{source: sleep, type: success, payload: {b: {c: 2}}, id: " ID_1 "}", "ack");
+	check_without_memory(
+		f, "{source: sleep, type: crash, payload: null, report: {reason: x}}", "ack");
+	check_without_memory(
+		f, "{source: sleep, type: need, payload: nothing}", "no such checklist key");
+	check_without_memory(f,
+		"{source: scheduler, event: due, payload: {worker: awaken, slot: s, "
+		"arguments: [x]}, id: " ID_1 "}",
+		"ack");
+	check_without_memory(f,
+		"{source: sleep, type: clear checklist, payload: null, id: " ID_1 "}",
+		"checklist cleared");
+	check_without_memory(f, "{source: sleep, type: success, payload: {a: 1}}", "ack");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -307,6 +546,16 @@ int main(void)
 		TEST(a_runner_that_ends_without_a_report_is_a_crash),
 		TEST(r18_a_slot_is_launched_once),
 		TEST(a_rule_that_fails_is_critical_and_the_worker_gets_its_ack),
+		TEST(a_worker_that_a_message_names_must_be_registered),
+		TEST(a_need_for_an_absent_key_names_the_keys_there_are),
+		TEST(a_part_of_the_checklist_that_no_message_can_hold_is_not_sent),
+		TEST(a_need_that_comes_again_sees_the_checklist_as_it_is_now),
+		TEST(an_unknown_event_and_one_without_its_parts_are_bad_messages),
+		TEST(progress_is_shown_with_the_launch),
+		TEST(only_so_many_runners_by_hand_are_remembered),
+		TEST(rules_that_launch_again_what_cannot_be_launched_come_to_an_end),
+		TEST(a_launch_that_could_not_be_made_is_a_crash),
+		TEST(r21_a_message_that_finds_no_memory_changes_nothing),
 	};
 
 	return cmocka_run_group_tests_name("brain", tests, NULL, NULL);

@@ -44,7 +44,7 @@ struct brain_launch {
 	char **arguments; /* ends with NULL */
 	size_t arguments_count;
 	char *host;
-	char *why; /* `success of sleep, next_workers.yaml:3:5` */
+	char *why; /* `success of sleep, rule on line 3`, `schedule ...` */
 };
 
 struct transaction {
@@ -77,7 +77,9 @@ enum nc_err brain_handle(struct brain *brain, const char *bytes, size_t len, int
 	struct transaction *ret_transaction, struct error *error);
 
 /*
- * A launch was started, or could not be: `pid` < 0, and `reason` says why; the rules then see `crash`.
+ * A launch was started, or could not be: `pid` < 0, and `reason` says why; the rules then see `crash`. After
+ * 20 that could not be, the rules are not asked any more until a process has spoken or a runner has ended:
+ * rules that launch again after a crash would never come to an end.
  */
 enum nc_err brain_launch_started(struct brain *brain, const char *launch_id, int64_t pid,
 	const char *reason, int64_t real_ns, struct transaction *ret_transaction,

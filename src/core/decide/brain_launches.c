@@ -1,106 +1,155 @@
-/* The table of launches that have not ended. In memory: it dies with the manager. */
+/* From a message to the launches that follow it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/decide/brain_internal.h"
+#include "core/system/log.h"
 
-static void row_finish(struct table_row *row)
+/* Ids, texts and arguments; what is there of it belongs to the transaction, also on failure. */
+static enum nc_err fill_launch(struct brain_launch *launch, const struct rules_launch *wanted,
+	const char *why, struct error *error)
 {
-	free(row->worker);
-	free(row->host);
-	value_destroy(row->arguments);
-	value_destroy(row->progress);
+	enum nc_err err = id_make(launch->id, error);
+
+	if (err == NC_OK)
+		err = token_make(launch->token, error);
+	if (err != NC_OK)
+		return err;
+	launch->worker = strdup(wanted->worker);
+	launch->host = strdup(wanted->host);
+	launch->why = strdup(why);
+	launch->arguments = calloc(wanted->arguments_count + 1, sizeof(*launch->arguments));
+	if (launch->worker == NULL || launch->host == NULL || launch->why == NULL ||
+		launch->arguments == NULL)
+		return error_nomem(error);
+	for (size_t i = 0; i < wanted->arguments_count; i++) {
+		launch->arguments[i] = strdup(wanted->arguments[i]);
+		if (launch->arguments[i] == NULL)
+			return error_nomem(error);
+		launch->arguments_count++;
+	}
+	return NC_OK;
 }
 
-void table_finish(struct table *table)
+enum nc_err brain_want_launch(
+	struct judgement *j, const struct rules_launch *wanted, const char *why)
 {
-	for (size_t i = 0; i < table->count; i++)
-		row_finish(&table->rows[i]);
-	free(table->rows);
-	*table = (struct table){ 0 };
-}
+	struct transaction *t = &j->t;
+	struct brain_launch *launches =
+		reallocarray(t->launches, t->launches_count + 1, sizeof(*launches));
+	struct brain_launch *launch;
+	struct value *arguments;
+	struct table_row *row;
+	enum nc_err err;
 
-struct table_row *table_find(const struct table *table, const char *id)
-{
-	for (size_t i = 0; id != NULL && i < table->count; i++)
-		if (strcmp(table->rows[i].id, id) == 0)
-			return &table->rows[i];
-	return NULL;
-}
-
-struct table_row *table_add(struct table *table, const char *id, const char *worker,
-	struct value *arguments, const char *host)
-{
-	struct table_row row = { .arguments = arguments };
-
-	memcpy(row.id, id, strlen(id) < ID_TEXT_SIZE ? strlen(id) : ID_TEXT_SIZE - 1);
-	row.worker = strdup(worker);
-	row.host = strdup(host);
-	if (table->count == table->capacity) {
-		size_t capacity = table->capacity > 0 ? 2 * table->capacity : 16;
-		struct table_row *rows = reallocarray(table->rows, capacity, sizeof(*rows));
-
-		if (rows != NULL) {
-			table->rows = rows;
-			table->capacity = capacity;
+	if (launches == NULL)
+		return error_nomem(j->error);
+	t->launches = launches;
+	launch = &launches[t->launches_count++];
+	*launch = (struct brain_launch){ 0 };
+	err = fill_launch(launch, wanted, why, j->error);
+	if (err != NC_OK)
+		return err;
+	arguments = value_list();
+	for (size_t i = 0; i < launch->arguments_count; i++) {
+		if (value_list_append(arguments, value_text(launch->arguments[i])) != NC_OK) {
+			value_destroy(arguments);
+			return error_nomem(j->error);
 		}
 	}
-	if (row.worker == NULL || row.host == NULL || arguments == NULL ||
-		table->count == table->capacity) {
-		row_finish(&row);
+	row = table_add(&j->brain->launches, launch->id, launch->worker, arguments, launch->host);
+	if (row == NULL)
+		return error_nomem(j->error);
+	memcpy(row->token, launch->token, sizeof(row->token));
+	row->since_ns = j->real_ns;
+	return NC_OK;
+}
+
+/* The launch that reports, for the rules; of one that nobody registered, what the message says. */
+static struct value *launch_facts(const struct judgement *j)
+{
+	const struct message *message = j->message;
+	const struct table_row *row = table_find(&j->brain->launches, message->launch);
+	struct value *facts = row != NULL ? table_row_to_value(row) : value_map();
+	const struct value *reason = value_map_get(message->report, "reason");
+	int64_t attempt = value_as_int(value_map_get(message->report, "attempt"), 1);
+	bool well = facts != NULL;
+
+	if (row == NULL)
+		well = well &&
+		       value_map_put(facts, "worker", value_text(message->source)) == NC_OK &&
+		       value_map_put(facts, "arguments", value_list()) == NC_OK &&
+		       value_map_put(facts, "host", value_text("localhost")) == NC_OK;
+	well = well &&
+	       value_map_put(facts, "date",
+		       value_date(date_local(row != NULL ? row->since_ns : j->real_ns))) == NC_OK &&
+	       value_map_put(facts, "attempt", value_int(attempt)) == NC_OK;
+	if (reason != NULL)
+		well = well && value_map_put(facts, "reason", value_copy(reason)) == NC_OK;
+	if (!well) {
+		value_destroy(facts);
 		return NULL;
 	}
-	table->rows[table->count] = row;
-	return &table->rows[table->count++];
+	return facts;
 }
 
-void table_remove(struct table *table, struct table_row *row)
+/* A worker's name can come from a placeholder, and so from a message: only registered ones are started. */
+static enum nc_err check_workers(
+	const struct brain *brain, const struct rules_decision *decision, struct error *ret_why)
 {
-	size_t after = table->count - (size_t)(row - table->rows) - 1;
+	for (size_t i = 0; i < decision->count; i++) {
+		const struct rules_launch *launch = &decision->launches[i];
 
-	row_finish(row);
-	memmove(row, row + 1, after * sizeof(*row));
-	table->count--;
+		if (config_find_worker(brain->config, launch->worker) == NULL)
+			return error_at(ret_why, NC_ERR_INVALID, launch->line, launch->column,
+				"line %u: the worker to launch, `%.100s`, is not in the message "
+				"registry",
+				launch->line, launch->worker);
+	}
+	return NC_OK;
 }
 
-struct value *table_row_to_value(const struct table_row *row)
+enum nc_err brain_consult_rules(struct judgement *j)
 {
-	static const char *const state_names[] = {
-		[TABLE_WANTED] = "wanted",
-		[TABLE_STARTED] = "started",
-		[TABLE_RUNNING] = "running",
+	const struct message *message = j->message;
+	struct rules_decision decision = { 0 };
+	struct value *facts = launch_facts(j);
+	struct rules_input input = {
+		.worker = message->source,
+		.type = message->type,
+		.payload = message->payload,
+		.config = j->brain->config->tree,
+		.checklist = j->brain->checklist,
+		.launch = facts,
+		.today = date_local(j->real_ns),
 	};
-	struct value *map = value_map();
+	struct error why = { 0 };
+	char words[200];
+	enum nc_err err;
 
-	if (value_map_put(map, "launch", value_text(row->id)) != NC_OK ||
-		value_map_put(map, "worker", value_text(row->worker)) != NC_OK ||
-		value_map_put(map, "arguments", value_copy(row->arguments)) != NC_OK ||
-		value_map_put(map, "host", value_text(row->host)) != NC_OK ||
-		value_map_put(map, "pid", value_int(row->pid)) != NC_OK ||
-		value_map_put(map, "since", value_int(row->since_ns / 1000000000)) != NC_OK ||
-		value_map_put(map, "by hand", value_bool(row->by_hand)) != NC_OK ||
-		value_map_put(map, "state", value_text(state_names[row->state])) != NC_OK) {
-		value_destroy(map);
-		return NULL;
+	if (facts == NULL)
+		return error_nomem(j->error);
+	err = rules_apply(j->brain->rules, &input, &decision, &why);
+	value_destroy(facts);
+	if (err == NC_OK)
+		err = check_workers(j->brain, &decision, &why);
+	if (err == NC_ERR_NOMEM) {
+		rules_decision_finish(&decision);
+		return error_nomem(j->error);
 	}
-	return map;
-}
-
-struct value *table_copies(const struct table *table, const char *worker,
-	const struct value *arguments, const char *id)
-{
-	struct value *copies = value_list();
-
-	for (size_t i = 0; copies != NULL && i < table->count; i++) {
-		const struct table_row *row = &table->rows[i];
-
-		if (strcmp(row->worker, worker) != 0 || strcmp(row->id, id) == 0 ||
-			!value_equal(row->arguments, arguments))
-			continue;
-		if (value_list_append(copies, table_row_to_value(row)) != NC_OK) {
-			value_destroy(copies);
-			return NULL;
-		}
+	if (err != NC_OK) {
+		rules_decision_finish(&decision);
+		brain_note(j, LEVEL_CRITICAL,
+			"nothing was launched after the message (%s) from %s: the rules failed: %s",
+			message->type, message->source, why.text);
+		return NC_OK;
 	}
-	return copies;
+	for (size_t i = 0; err == NC_OK && i < decision.count; i++) {
+		(void)snprintf(words, sizeof(words), "%s of %s, rule on line %u", message->type,
+			message->source, decision.launches[i].line);
+		err = brain_want_launch(j, &decision.launches[i], words);
+	}
+	rules_decision_finish(&decision);
+	return err;
 }
