@@ -123,26 +123,21 @@ static enum nc_err load_rules(const struct config *config, struct rules **ret_ru
 	return err;
 }
 
-/* Warnings one by one; and how many rules this version leaves out. */
+/* Of what is no error. Where and what is for `nowcast check` to tell. */
 static void log_findings(struct manager *m, const struct findings *findings)
 {
+	size_t warnings = findings_count(findings, SEVERITY_WARNING);
 	size_t left_out = findings_count(findings, SEVERITY_NOTE);
-	struct buffer line;
 
-	buffer_init(&line);
-	for (size_t i = 0; i < findings->count; i++) {
-		if (findings->items[i].severity != SEVERITY_WARNING)
-			continue;
-		buffer_clear(&line);
-		finding_print(&findings->items[i], &line);
-		log_warning(m->daemon.log, "%s", line.data);
-	}
-	buffer_finish(&line);
+	if (warnings > 0)
+		log_warning(m->daemon.log,
+			"the rules have %zu warning%s; `nowcast check` lists them", warnings,
+			warnings == 1 ? "" : "s");
 	if (left_out > 0)
 		log_warning(m->daemon.log,
-			"in %zu places the rules use what this version does not know; these rules "
-			"are not used (`nowcast check` lists them)",
-			left_out);
+			"at %zu place%s the rules use what this version does not know, and these "
+			"rules are not used; `nowcast check` lists them",
+			left_out, left_out == 1 ? "" : "s");
 }
 
 /* NULL: they cannot be used, and it was said why, unless there is no such file: NC_ERR_NOT_FOUND. */

@@ -9,6 +9,7 @@ struct evaluation {
 	const struct rules_input *input;
 	struct value *captures;
 	struct value *today;
+	struct value *made; /* a list of values that are in none of the input */
 	struct error *error;
 	unsigned line, column; /* of the command that is worked */
 };
@@ -46,18 +47,40 @@ static const struct value *base_of(const struct evaluation *e, const char *name)
 	return value_map_get(e->captures, name);
 }
 
+/* `--run-date` in the arguments of a launch: the word behind it, or behind the `=` in `--run-date=D`. */
+static const struct value *option_value(
+	struct evaluation *e, const struct value *arguments, const char *option)
+{
+	size_t len = strlen(option);
+
+	for (size_t i = 0; i < value_count(arguments); i++) {
+		const char *word = value_as_text(value_at(arguments, i), "");
+
+		if (strcmp(word, option) == 0)
+			return value_at(arguments, i + 1);
+		if (strncmp(word, option, len) != 0 || word[len] != '=')
+			continue;
+		if (value_list_append(e->made, value_text(word + len + 1)) != NC_OK)
+			return NULL;
+		return value_at(e->made, value_count(e->made) - 1);
+	}
+	return NULL;
+}
+
 /* One step of a path; NULL: nothing there. On a list a key of digits is an index from 0. */
-static const struct value *step_into(const struct value *value, const char *key)
+static const struct value *step_into(
+	struct evaluation *e, const struct value *value, const char *key)
 {
 	int64_t index;
 
-	if (value_is(value, VALUE_LIST))
-		return text_to_int64(key, &index) && index >= 0 ? value_at(value, (size_t)index)
-								: NULL;
-	return value_map_find_written(value, key);
+	if (!value_is(value, VALUE_LIST))
+		return value_map_find_written(value, key);
+	if (key[0] == '-' && value == value_map_get(e->input->launch, "arguments"))
+		return option_value(e, value, key);
+	return text_to_int64(key, &index) && index >= 0 ? value_at(value, (size_t)index) : NULL;
 }
 
-/* NC_ERR_NOT_FOUND: the look-up finds nothing, and `error` says so. */
+/* NC_ERR_NOT_FOUND: the look-up finds nothing, and `error` says at which key. */
 static enum nc_err look_up(
 	struct evaluation *e, const struct lookup *lookup, const struct value **ret_value)
 {
@@ -67,15 +90,24 @@ static enum nc_err look_up(
 
 	buffer_init(&key);
 	for (size_t i = 0; err == NC_OK && value != NULL && i < lookup->path_count; i++) {
+		const struct value *next;
+
 		buffer_clear(&key);
 		err = print_template(e, &lookup->path[i], &key);
-		if (err == NC_OK)
-			value = step_into(value, key.data);
+		if (err != NC_OK)
+			break;
+		next = step_into(e, value, key.data);
+		if (next == NULL)
+			err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
+				"%s:%u:%u: <%.150s> finds nothing: there is no `%.60s` in %s",
+				e->rules->name, e->line, e->column, lookup->text, key.data,
+				value_kind_words(value_kind(value)));
+		value = next;
 	}
 	buffer_finish(&key);
 	if (err == NC_OK && value == NULL)
 		err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
-			"%s:%u:%u: <%s> finds nothing", e->rules->name, e->line, e->column,
+			"%s:%u:%u: <%.150s> finds nothing", e->rules->name, e->line, e->column,
 			lookup->text);
 	if (err == NC_OK)
 		*ret_value = value;
@@ -99,7 +131,7 @@ static enum nc_err print_template(
 			return err;
 		if (value_print_scalar(value, out) == NC_ERR_INVALID)
 			return error_at(e->error, NC_ERR_INVALID, e->line, e->column,
-				"%s:%u:%u: <%s> is %s, and cannot be printed into a text",
+				"%s:%u:%u: <%.150s> is %s, and cannot be printed into a text",
 				e->rules->name, e->line, e->column, part->lookup->text,
 				value_kind_words(value_kind(value)));
 	}
@@ -200,30 +232,38 @@ static enum nc_err apply_rule(
 	struct evaluation *e, const struct rule *rule, struct rules_decision *decision)
 {
 	enum nc_err err = NC_OK;
-	bool matched = false;
 
-	for (size_t i = 0; i < rule->patterns_count && !matched; i++) {
+	for (size_t i = 0; i < rule->patterns_count; i++) {
+		if (!pattern_matches(&rule->patterns[i], e->input->type))
+			continue;
 		value_destroy(e->captures);
 		e->captures = value_map();
-		if (e->captures == NULL)
+		if (e->captures == NULL ||
+			pattern_capture(&rule->patterns[i], e->input->type, e->captures) != NC_OK)
 			return error_nomem(e->error);
-		matched = pattern_matches(&rule->patterns[i], e->input->type, e->captures);
+		for (size_t j = 0; err == NC_OK && j < rule->commands_count; j++)
+			err = add_launch(e, rule, &rule->commands[j], decision);
+		break;
 	}
-	for (size_t i = 0; matched && err == NC_OK && i < rule->commands_count; i++)
-		err = add_launch(e, rule, &rule->commands[i], decision);
 	return err;
 }
 
 enum nc_err rules_apply(const struct rules *rules, const struct rules_input *input,
 	struct rules_decision *ret_decision, struct error *error)
 {
-	struct evaluation e = { .rules = rules, .input = input, .error = error };
+	/* Optional words fill it although all goes well. */
+	struct error why = { 0 };
+	struct evaluation e = { .rules = rules, .input = input, .error = &why };
 	struct rules_decision decision = { 0 };
 	enum nc_err err = NC_OK;
 
 	e.today = value_date(input->today);
-	if (e.today == NULL)
+	e.made = value_list();
+	if (e.today == NULL || e.made == NULL) {
+		value_destroy(e.today);
+		value_destroy(e.made);
 		return error_nomem(error);
+	}
 	/* The worker's own rules, then those for any. */
 	for (int any = 0; any < 2; any++) {
 		for (size_t i = 0; err == NC_OK && i < rules->count; i++) {
@@ -236,9 +276,12 @@ enum nc_err rules_apply(const struct rules *rules, const struct rules_input *inp
 		}
 	}
 	value_destroy(e.today);
+	value_destroy(e.made);
 	value_destroy(e.captures);
 	if (err != NC_OK) {
 		rules_decision_finish(&decision);
+		if (error != NULL)
+			*error = why;
 		return err;
 	}
 	*ret_decision = decision;

@@ -105,10 +105,45 @@ typedef bool lookup_function(void *argument, const struct lookup *lookup);
 bool template_each_lookup(
 	const struct template *template, lookup_function *function, void *argument);
 
-/* Does the type match? Captured words are put into `captures` (a mapping; may be NULL). */
-bool pattern_matches(const struct pattern *pattern, const char *type, struct value *captures);
+bool pattern_matches(const struct pattern *pattern, const char *type);
+/* Put the words that it captures of a type that matches into `captures`, a mapping. NC_ERR_NOMEM */
+enum nc_err pattern_capture(
+	const struct pattern *pattern, const char *type, struct value *captures);
 
 /* Is it a name that can always stand in a placeholder? */
 bool is_builtin_name(const char *name);
+
+/* --- rules_parse.c and rules_check.c --- */
+
+struct parse {
+	const char *name; /* of the file */
+	const struct config *config;
+	struct findings *findings;
+	struct rules *rules;
+	/* Whose rules are read: a registered worker, or any. Else they are never asked, and their entry has
+	 * its warning: what they launch is not looked at. */
+	const struct config_worker *worker;
+	bool any_worker;
+	bool nomem;
+};
+
+/* A finding at the place of `at`. */
+#define FIND(p, severity, name_, at, ...)                                                          \
+	findings_add((p)->findings, severity, name_, (p)->name, value_line(at), value_column(at),  \
+		__VA_ARGS__)
+
+/* Begin the entry that `key` names. */
+void check_entry(struct parse *p, const struct value *key);
+/* Does it match a registered type? */
+void check_pattern(struct parse *p, const struct pattern *pattern, const struct value *at);
+/* Names that are looked up; false: an error was found. */
+bool check_template(struct parse *p, const struct rule *rule, const struct template *template,
+	const struct value *at);
+/* The same of a command line, and the worker when it is named. */
+bool check_command(struct parse *p, const struct rule *rule, const struct command *command,
+	const struct value *at);
+/* At the end of the entry, with all its rules, used or not: is a success forgotten? */
+void check_successes(
+	struct parse *p, const struct rule *rules, size_t count, const struct value *key);
 
 #endif

@@ -11,14 +11,6 @@
 #include "core/data/yaml.h"
 #include "core/decide/rules_internal.h"
 
-struct parse {
-	const char *name;
-	const struct config *config;
-	struct findings *findings;
-	struct rules *rules;
-	bool nomem;
-};
-
 static void rule_finish(struct rule *rule)
 {
 	for (size_t i = 0; i < rule->patterns_count; i++)
@@ -64,11 +56,6 @@ struct rules *rules_none(void)
 	return rules;
 }
 
-/* A finding at the place of `at`. */
-#define FIND(p, severity, name_, at, ...)                                                          \
-	findings_add((p)->findings, severity, name_, (p)->name, value_line(at), value_column(at),  \
-		__VA_ARGS__)
-
 enum parsed {
 	PARSED,
 	PARSED_WRONG,   /* found and said */
@@ -100,180 +87,12 @@ static enum parsed judge(
 	return PARSED_WRONG;
 }
 
-/* --- checks against the registry --- */
-
-static bool matches_registered(const struct pattern *pattern, const struct config_worker *worker)
-{
-	if (pattern_matches(pattern, "crash", NULL) || pattern_matches(pattern, "lost", NULL))
-		return true;
-	for (unsigned i = 0; i < worker->types_count; i++)
-		if (pattern_matches(pattern, worker->types[i].name, NULL))
-			return true;
-	return false;
-}
-
-static void check_pattern(struct parse *p, const struct config_worker *worker,
-	const struct pattern *pattern, const struct value *at)
-{
-	const char *near;
-	const char **names;
-
-	if (worker == NULL || matches_registered(pattern, worker))
-		return;
-	names = calloc(worker->types_count + 1, sizeof(*names));
-	for (unsigned i = 0; names != NULL && i < worker->types_count; i++)
-		names[i] = worker->types[i].name;
-	near = names != NULL ? suggest(value_as_text(at, ""), names, worker->types_count) : NULL;
-	FIND(p, SEVERITY_ERROR, "unmatched-type", at,
-		"`%s` matches no message type that is registered for %s%s%s%s",
-		value_as_text(at, ""), worker->name, near != NULL ? "; did you mean `" : "",
-		near != NULL ? near : "", near != NULL ? "`?" : "");
-	free(names);
-}
-
-static void check_worker_name(struct parse *p, const char *name, enum severity severity,
-	const char *finding, const struct value *at, const char *what)
-{
-	const char **names;
-	const char *near;
-
-	if (config_find_worker(p->config, name) != NULL)
-		return;
-	names = calloc(p->config->workers_count + 1, sizeof(*names));
-	for (unsigned i = 0; names != NULL && i < p->config->workers_count; i++)
-		names[i] = p->config->workers[i].name;
-	near = names != NULL ? suggest(name, names, p->config->workers_count) : NULL;
-	FIND(p, severity, finding, at, "%s `%s` is not in the message registry%s%s%s", what, name,
-		near != NULL ? "; did you mean `" : "", near != NULL ? near : "",
-		near != NULL ? "`?" : "");
-	free(names);
-}
-
-struct name_check {
-	const struct rule *rule;
-	const struct lookup *unknown;
-};
-
-static bool is_captured(const struct rule *rule, const char *name)
-{
-	/* In every pattern: a launch uses the word whichever of them matched. */
-	for (size_t i = 0; i < rule->patterns_count; i++) {
-		bool found = false;
-
-		for (size_t j = 0; j < rule->patterns[i].count; j++)
-			found = found ||
-				(rule->patterns[i].words[j].capture != NULL &&
-					strcmp(rule->patterns[i].words[j].capture, name) == 0);
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static bool check_lookup(void *argument, const struct lookup *lookup)
-{
-	struct name_check *check = argument;
-
-	if (is_builtin_name(lookup->name) || is_captured(check->rule, lookup->name))
-		return true;
-	check->unknown = lookup;
-	return false;
-}
-
-static enum parsed unknown_name(
-	struct parse *p, const struct lookup *lookup, const struct value *at)
-{
-	FIND(p, SEVERITY_ERROR, "unknown-name", at,
-		"there is nothing called `%s` for the placeholder <%s>; there are payload, config, "
-		"checklist, "
-		"launch, today and the words that `on` captures",
-		lookup->name, lookup->text);
-	return PARSED_WRONG;
-}
-
-static enum parsed check_command(struct parse *p, const struct config_worker *worker,
-	const struct rule *rule, const struct command *command, const struct value *at)
-{
-	struct name_check check = { rule, NULL };
-	const struct template *first = &command->words[0].template;
-
-	for (size_t i = 0; i < command->count && check.unknown == NULL; i++)
-		(void)template_each_lookup(&command->words[i].template, check_lookup, &check);
-	if (check.unknown != NULL)
-		return unknown_name(p, check.unknown, at);
-	/* Rules of a worker that is not registered are never asked: their entry has its warning. */
-	if (worker != NULL && first->count == 1 && first->parts[0].literal != NULL)
-		check_worker_name(p, first->parts[0].literal, SEVERITY_ERROR, "unknown-worker", at,
-			"the worker to launch");
-	return PARSED;
-}
-
 /* --- rules --- */
 
-static enum parsed parse_pattern(struct parse *p, const struct config_worker *worker,
-	const struct value *at, struct rule *rule)
-{
-	struct pattern *patterns =
-		reallocarray(rule->patterns, rule->patterns_count + 1, sizeof(*patterns));
-	char why[160];
-	enum parsed parsed;
-
-	if (patterns == NULL) {
-		p->nomem = true;
-		return PARSED_WRONG;
-	}
-	rule->patterns = patterns;
-	patterns[rule->patterns_count] =
-		(struct pattern){ .line = value_line(at), .column = value_column(at) };
-	if (!value_is(at, VALUE_TEXT)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
-			"`on` takes a message type or a list of them, not %s",
-			value_kind_words(value_kind(at)));
-		return PARSED_WRONG;
-	}
-	parsed =
-		judge(p, pattern_parse(value_as_text(at, ""), &patterns[rule->patterns_count], why),
-			at, why);
-	if (parsed != PARSED)
-		return parsed;
-	rule->patterns_count++;
-	check_pattern(p, worker, &patterns[rule->patterns_count - 1], at);
-	return PARSED;
-}
-
-static enum parsed parse_item(struct parse *p, const struct config_worker *worker,
-	const struct value *at, struct rule *rule)
-{
-	struct command *commands;
-	char why[160];
-	enum parsed parsed;
-
-	if (value_is(at, VALUE_MAP))
-		return note_not_yet(p, at, "a step inside `launch`");
-	if (!value_is(at, VALUE_TEXT)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
-			"`launch` takes command lines, not %s; what has brackets or commas in it "
-			"is written "
-			"as a block list, one item a line",
-			value_kind_words(value_kind(at)));
-		return PARSED_WRONG;
-	}
-	commands = reallocarray(rule->commands, rule->commands_count + 1, sizeof(*commands));
-	if (commands == NULL) {
-		p->nomem = true;
-		return PARSED_WRONG;
-	}
-	rule->commands = commands;
-	commands[rule->commands_count] =
-		(struct command){ .line = value_line(at), .column = value_column(at) };
-	parsed =
-		judge(p, command_parse(value_as_text(at, ""), &commands[rule->commands_count], why),
-			at, why);
-	if (parsed != PARSED)
-		return parsed;
-	rule->commands_count++;
-	return check_command(p, worker, rule, &commands[rule->commands_count - 1], at);
-}
+/* Behind what is not of the kind that it must be. */
+#define CUT_BY_YAML                                                                                \
+	"; in [...] a comma ends an item and brackets are YAML's: what has either in it is "       \
+	"written as a block list, one item a line"
 
 /* Is it a key of the language that this version does not act on? Else it is nobody's. */
 static enum parsed other_key(struct parse *p, const struct value *key)
@@ -309,26 +128,101 @@ static enum parsed worse(enum parsed a, enum parsed b)
 	return a == PARSED_NOT_YET || b == PARSED_NOT_YET ? PARSED_NOT_YET : PARSED;
 }
 
-typedef enum parsed item_function(struct parse *p, const struct config_worker *worker,
-	const struct value *at, struct rule *rule);
+/* A step in the place of a command line. */
+static enum parsed parse_inner_step(struct parse *p, const struct value *map)
+{
+	enum parsed parsed = PARSED;
+
+	for (size_t i = 0; i < value_count(map); i++) {
+		const struct value *key = value_map_key_at(map, i);
+
+		if (strcmp(value_as_text(key, ""), "launch") != 0 &&
+			strcmp(value_as_text(key, ""), "on host") != 0)
+			parsed = worse(parsed, other_key(p, key));
+	}
+	return worse(parsed, note_not_yet(p, map, "a step inside `launch`"));
+}
+
+static enum parsed parse_pattern(struct parse *p, const struct value *at, struct rule *rule)
+{
+	struct pattern *patterns =
+		reallocarray(rule->patterns, rule->patterns_count + 1, sizeof(*patterns));
+	char why[160];
+	enum parsed parsed;
+
+	if (patterns == NULL) {
+		p->nomem = true;
+		return PARSED_WRONG;
+	}
+	rule->patterns = patterns;
+	patterns[rule->patterns_count] =
+		(struct pattern){ .line = value_line(at), .column = value_column(at) };
+	if (!value_is(at, VALUE_TEXT)) {
+		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
+			"`on` takes a message type or a list of them, not %s" CUT_BY_YAML,
+			value_kind_words(value_kind(at)));
+		return PARSED_WRONG;
+	}
+	parsed =
+		judge(p, pattern_parse(value_as_text(at, ""), &patterns[rule->patterns_count], why),
+			at, why);
+	if (parsed != PARSED)
+		return parsed;
+	rule->patterns_count++;
+	check_pattern(p, &patterns[rule->patterns_count - 1], at);
+	return PARSED;
+}
+
+static enum parsed parse_item(struct parse *p, const struct value *at, struct rule *rule)
+{
+	struct command *commands;
+	char why[160];
+	enum parsed parsed;
+
+	if (value_is(at, VALUE_MAP))
+		return parse_inner_step(p, at);
+	if (!value_is(at, VALUE_TEXT)) {
+		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
+			"`launch` takes command lines, not %s" CUT_BY_YAML,
+			value_kind_words(value_kind(at)));
+		return PARSED_WRONG;
+	}
+	commands = reallocarray(rule->commands, rule->commands_count + 1, sizeof(*commands));
+	if (commands == NULL) {
+		p->nomem = true;
+		return PARSED_WRONG;
+	}
+	rule->commands = commands;
+	commands[rule->commands_count] =
+		(struct command){ .line = value_line(at), .column = value_column(at) };
+	parsed =
+		judge(p, command_parse(value_as_text(at, ""), &commands[rule->commands_count], why),
+			at, why);
+	if (parsed != PARSED)
+		return parsed;
+	rule->commands_count++;
+	return check_command(p, rule, &commands[rule->commands_count - 1], at) ? PARSED
+									       : PARSED_WRONG;
+}
+
+typedef enum parsed item_function(struct parse *p, const struct value *at, struct rule *rule);
 
 /* One of something, or a list of them. */
-static enum parsed each_item(struct parse *p, const struct config_worker *worker,
-	const struct value *value, struct rule *rule, item_function *function)
+static enum parsed each_item(
+	struct parse *p, const struct value *value, struct rule *rule, item_function *function)
 {
 	enum parsed parsed = PARSED;
 
 	if (!value_is(value, VALUE_LIST))
-		return function(p, worker, value, rule);
+		return function(p, value, rule);
 	for (size_t i = 0; i < value_count(value); i++)
-		parsed = worse(parsed, function(p, worker, value_at(value, i), rule));
+		parsed = worse(parsed, function(p, value_at(value, i), rule));
 	return parsed;
 }
 
 /* `on host: TEMPLATE`, for all launches of the rule. */
 static enum parsed parse_host(struct parse *p, const struct value *at, struct rule *rule)
 {
-	struct name_check check = { rule, NULL };
 	const char *text = value_as_text(at, "");
 	char why[160];
 	enum parsed parsed;
@@ -342,12 +236,10 @@ static enum parsed parse_host(struct parse *p, const struct value *at, struct ru
 	parsed = judge(p, template_parse(text, strlen(text), &rule->host, why), at, why);
 	if (parsed != PARSED)
 		return parsed;
-	(void)template_each_lookup(&rule->host, check_lookup, &check);
-	return check.unknown == NULL ? PARSED : unknown_name(p, check.unknown, at);
+	return check_template(p, rule, &rule->host, at) ? PARSED : PARSED_WRONG;
 }
 
-static enum parsed parse_rule(struct parse *p, const struct config_worker *worker,
-	const struct value *map, struct rule *rule)
+static enum parsed parse_rule(struct parse *p, const struct value *map, struct rule *rule)
 {
 	const struct value *on = value_map_get(map, "on"), *launch = value_map_get(map, "launch");
 	enum parsed parsed = PARSED;
@@ -366,34 +258,72 @@ static enum parsed parse_rule(struct parse *p, const struct config_worker *worke
 			strcmp(key, "on host") != 0)
 			parsed = worse(parsed, other_key(p, value_map_key_at(map, i)));
 	}
-	if (on == NULL && value_map_get(map, "same as after") == NULL) {
+	if ((on == NULL && value_map_get(map, "same as after") == NULL) ||
+		(value_is(on, VALUE_LIST) && value_count(on) == 0)) {
 		FIND(p, SEVERITY_ERROR, "missing-key", map,
 			"the rule does not say after which message type: `on: success`");
 		return PARSED_WRONG;
 	}
 	if (on != NULL)
-		parsed = worse(parsed, each_item(p, worker, on, rule, parse_pattern));
+		parsed = worse(parsed, each_item(p, on, rule, parse_pattern));
 	if (value_map_get(map, "on host") != NULL && parsed == PARSED)
 		parsed = worse(parsed, parse_host(p, value_map_get(map, "on host"), rule));
 	/* The words that a launch may use are those of the patterns: these come first. */
 	if (launch != NULL && parsed == PARSED)
-		parsed = worse(parsed, each_item(p, worker, launch, rule, parse_item));
+		parsed = worse(parsed, each_item(p, launch, rule, parse_item));
 	return parsed;
 }
 
-static void parse_list(struct parse *p, const struct value *key, const struct value *value)
+/* Keep the rules that can be used, in their order. */
+static void leave_out(struct rule_list *list, const enum parsed *parsed)
 {
-	const char *name = value_as_text(key, "");
-	const struct config_worker *worker = config_find_worker(p->config, name);
-	struct rules *rules = p->rules;
-	struct rule_list *lists, *list;
+	size_t kept = 0;
 
-	if (worker == NULL && strcmp(name, ANY_WORKER) != 0)
-		check_worker_name(p, name, SEVERITY_WARNING, "unregistered-entry", key,
-			"the worker of these rules");
+	for (size_t i = 0; i < list->count; i++) {
+		if (parsed[i] == PARSED)
+			list->rules[kept++] = list->rules[i];
+		else
+			rule_finish(&list->rules[i]);
+	}
+	list->count = kept;
+}
+
+static void parse_rules(
+	struct parse *p, const struct value *key, const struct value *value, struct rule_list *list)
+{
+	size_t count = value_count(value);
+	enum parsed *parsed = calloc(count + 1, sizeof(*parsed));
+	bool all_known = true;
+
+	list->worker = strdup(value_as_text(key, ""));
+	list->rules = calloc(count + 1, sizeof(*list->rules));
+	if (parsed == NULL || list->worker == NULL || list->rules == NULL) {
+		free(parsed);
+		p->nomem = true;
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		parsed[i] = parse_rule(p, value_at(value, i), &list->rules[i]);
+		list->count++;
+		/* `same as after` may match anything; an error hides what its rule is for. */
+		all_known = all_known && list->rules[i].patterns_count > 0;
+	}
+	if (all_known)
+		check_successes(p, list->rules, list->count, key);
+	leave_out(list, parsed);
+	free(parsed);
+}
+
+static void parse_entry(struct parse *p, const struct value *key, const struct value *value)
+{
+	struct rules *rules = p->rules;
+	struct rule_list *lists;
+
+	check_entry(p, key);
 	if (!value_is(value, VALUE_LIST)) {
 		FIND(p, SEVERITY_ERROR, "bad-syntax", key,
-			"`%s` takes a list of rules, each behind a dash; `[]` for none", name);
+			"`%s` takes a list of rules, each behind a dash; `[]` for none",
+			value_as_text(key, ""));
 		return;
 	}
 	lists = reallocarray(rules->lists, rules->count + 1, sizeof(*lists));
@@ -402,21 +332,8 @@ static void parse_list(struct parse *p, const struct value *key, const struct va
 		return;
 	}
 	rules->lists = lists;
-	list = &lists[rules->count++];
-	*list = (struct rule_list){ .worker = strdup(name) };
-	list->rules = calloc(value_count(value) + 1, sizeof(*list->rules));
-	if (list->worker == NULL || list->rules == NULL) {
-		p->nomem = true;
-		return;
-	}
-	for (size_t i = 0; i < value_count(value); i++) {
-		struct rule *rule = &list->rules[list->count];
-
-		if (parse_rule(p, worker, value_at(value, i), rule) == PARSED)
-			list->count++;
-		else
-			rule_finish(rule);
-	}
+	lists[rules->count] = (struct rule_list){ 0 };
+	parse_rules(p, key, value, &lists[rules->count++]);
 }
 
 static enum nc_err refuse(const struct parse *p, struct error *error)
@@ -451,7 +368,7 @@ enum nc_err rules_read(const char *name, const char *text, size_t len, const str
 			"%s", why.text);
 	} else if (value_is(tree, VALUE_MAP)) {
 		for (size_t i = 0; i < value_count(tree); i++)
-			parse_list(&p, value_map_key_at(tree, i), value_map_value_at(tree, i));
+			parse_entry(&p, value_map_key_at(tree, i), value_map_value_at(tree, i));
 	} else if (value_count(tree) > 0 || !value_is(tree, VALUE_NULL)) {
 		FIND(&p, SEVERITY_ERROR, "bad-syntax", tree,
 			"the file is a mapping from a worker's name to its list of rules, not %s",

@@ -6,6 +6,14 @@
 
 #include "core/decide/rules_internal.h"
 
+/* Look-ups in look-ups: nobody writes more, and each level takes a part of the stack. */
+enum {
+	NESTED_MOST = 16
+};
+
+static enum template_result parse_nested(
+	const char *text, size_t len, unsigned depth, struct template *template, char why[160]);
+
 static enum template_result wrong(char why[160], const char *format, const char *text, size_t len)
 {
 	char part[64];
@@ -67,11 +75,23 @@ static const char *trim(const char *text, size_t *len)
 	return text;
 }
 
-/* Filters, and `+ 1 day`, which come behind a name or a path. */
-static bool has_operations(const char *text, size_t len)
+/* Where does what comes behind the name and its path begin: filters, `+ 1 day`? Keys are taken as written,
+ * so that what stands in brackets does not count. `len`: nowhere. */
+static size_t operations_at(const char *text, size_t len)
 {
-	return memchr(text, '|', len) != NULL || memmem(text, len, " + ", 3) != NULL ||
-	       memmem(text, len, " - ", 3) != NULL;
+	size_t depth = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '[')
+			depth++;
+		else if (text[i] == ']' && depth > 0)
+			depth--;
+		else if (depth == 0 &&
+			 (text[i] == '|' || (i + 2 < len && text[i] == ' ' && text[i + 2] == ' ' &&
+						    (text[i + 1] == '+' || text[i + 1] == '-'))))
+			return i;
+	}
+	return len;
 }
 
 /* The `[key]` at text[0] == '[': its length with both brackets; 0: it does not end. */
@@ -89,7 +109,7 @@ static size_t key_length(const char *text, size_t len)
 }
 
 static enum template_result parse_path(
-	const char *text, size_t len, struct lookup *lookup, char why[160])
+	const char *text, size_t len, unsigned depth, struct lookup *lookup, char why[160])
 {
 	const char *whole = text;
 	size_t whole_len = len;
@@ -109,7 +129,8 @@ static enum template_result parse_path(
 			return TEMPLATE_NOMEM;
 		lookup->path = path;
 		path[lookup->path_count] = (struct template){ 0 };
-		result = template_parse(text + 1, key_len - 2, &path[lookup->path_count++], why);
+		result = parse_nested(
+			text + 1, key_len - 2, depth + 1, &path[lookup->path_count++], why);
 		if (result != TEMPLATE_OK)
 			return result;
 		text += key_len;
@@ -120,31 +141,29 @@ static enum template_result parse_path(
 
 /* `text` is what stands between < and >. */
 static enum template_result parse_lookup(
-	const char *text, size_t len, struct lookup **ret_lookup, char why[160])
+	const char *text, size_t len, unsigned depth, struct lookup **ret_lookup, char why[160])
 {
 	struct lookup *lookup;
 	enum template_result result;
-	const char *name = text;
-	size_t name_len;
+	const char *name = text, *path;
+	size_t name_len, path_len;
 
 	if (len == 0)
 		return wrong(why, "an empty placeholder <>%s", "", 0);
-	name_len = len;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '[') {
-			name_len = i;
-			break;
-		}
-	}
-	if (has_operations(text, name_len) ||
-		(name_len < len && has_operations(text + name_len, len - name_len)))
+	if (operations_at(text, len) < len)
 		return TEMPLATE_NOT_YET;
+	for (name_len = 0; name_len < len && text[name_len] != '['; name_len++)
+		;
 	lookup = calloc(1, sizeof(*lookup));
 	if (lookup == NULL)
 		return TEMPLATE_NOMEM;
 	lookup->text = strndup(text, len);
-	result = parse_path(text + name_len, len - name_len, lookup, why);
+	path_len = len - name_len;
+	path = trim(text + name_len, &path_len);
+	result = parse_path(path, path_len, depth, lookup, why);
 	name = trim(name, &name_len);
+	if (result == TEMPLATE_OK && name_len == 0)
+		result = wrong(why, "`<%s>` has no name before its keys", text, len);
 	lookup->name = strndup(name, name_len);
 	if (result == TEMPLATE_OK && (lookup->name == NULL || lookup->text == NULL))
 		result = TEMPLATE_NOMEM;
@@ -185,11 +204,14 @@ static bool add_part(struct template *template, char *literal, struct lookup *lo
 	return true;
 }
 
-enum template_result template_parse(
-	const char *text, size_t len, struct template *template, char why[160])
+static enum template_result parse_nested(
+	const char *text, size_t len, unsigned depth, struct template *template, char why[160])
 {
 	enum template_result result = TEMPLATE_OK;
 	size_t at = 0;
+
+	if (depth > NESTED_MOST)
+		return wrong(why, "`%s` is nested too deeply", text, len);
 
 	while (at < len && result == TEMPLATE_OK) {
 		const char *open = memchr(text + at, '<', len - at);
@@ -208,7 +230,7 @@ enum template_result template_parse(
 			result = wrong(why, "the placeholder `%s` has no end", text + at, len - at);
 			break;
 		}
-		result = parse_lookup(text + at + 1, size - 2, &lookup, why);
+		result = parse_lookup(text + at + 1, size - 2, depth, &lookup, why);
 		if (result == TEMPLATE_OK && !add_part(template, NULL, lookup))
 			result = TEMPLATE_NOMEM;
 		at += size;
@@ -216,6 +238,12 @@ enum template_result template_parse(
 	if (result != TEMPLATE_OK)
 		template_finish(template);
 	return result;
+}
+
+enum template_result template_parse(
+	const char *text, size_t len, struct template *template, char why[160])
+{
+	return parse_nested(text, len, 0, template, why);
 }
 
 bool template_each_lookup(
@@ -280,50 +308,69 @@ static size_t word_length(const char *text, bool in_optional)
 	return len;
 }
 
+/* Does a word end before `text`? */
+static bool is_word_end(const char *text, bool in_optional)
+{
+	return *text == '\0' || isspace((unsigned char)*text) || (in_optional && *text == ']');
+}
+
+/* `"two words"` at `*text`, which is moved behind it. */
+static enum template_result parse_quoted(
+	struct command *command, const char **text, unsigned optional, char why[160])
+{
+	const char *begin = *text + 1, *end = strchr(begin, '"');
+
+	if (end == NULL)
+		return wrong(
+			why, "the double quote in `%s` has no end", begin - 1, strlen(begin - 1));
+	if (!is_word_end(end + 1, optional != 0))
+		return wrong(why, "a blank is missing after the double quotes in `%s`", begin - 1,
+			strlen(begin - 1));
+	*text = end + 1;
+	return add_word(command, begin, (size_t)(end - begin), optional, why);
+}
+
+static enum template_result parse_word(
+	struct command *command, const char **text, unsigned optional, char why[160])
+{
+	size_t len = word_length(*text, optional != 0);
+	const char *begin = *text;
+
+	if (len == 0)
+		return wrong(why, "the placeholder in `%s` has no end", begin, strlen(begin));
+	*text = begin + len;
+	return add_word(command, begin, len, optional, why);
+}
+
 enum template_result command_parse(const char *text, struct command *command, char why[160])
 {
 	enum template_result result = TEMPLATE_OK;
 	unsigned optional = 0, groups = 0;
 
 	while (result == TEMPLATE_OK) {
-		size_t len;
-
 		text += strspn(text, " \t\n");
 		if (*text == '\0')
 			break;
-		if (*text == '[' && optional == 0) {
+		if (*text == '[') {
+			if (optional != 0)
+				result = wrong(why, "optional words in optional words: `%s`", text,
+					strlen(text));
 			optional = ++groups;
 			text++;
-			continue;
-		}
-		if (*text == ']' && optional != 0) {
+		} else if (*text == ']') {
+			if (optional == 0)
+				result = wrong(why, "`%s` ends optional words that did not begin",
+					text, strlen(text));
 			optional = 0;
 			text++;
-			continue;
+		} else if (*text == '"') {
+			result = parse_quoted(command, &text, optional, why);
+		} else {
+			result = parse_word(command, &text, optional, why);
 		}
-		if (*text == '"') {
-			const char *end = strchr(text + 1, '"');
-
-			if (end == NULL)
-				result = wrong(why, "the double quote in `%s` has no end", text,
-					strlen(text));
-			else
-				result = add_word(
-					command, text + 1, (size_t)(end - text - 1), optional, why);
-			text = end != NULL ? end + 1 : text;
-			continue;
-		}
-		len = word_length(text, optional != 0);
-		if (len == 0) {
-			result = wrong(
-				why, "the placeholder in `%s` has no end", text, strlen(text));
-			break;
-		}
-		result = add_word(command, text, len, optional, why);
-		text += len;
 	}
 	if (result == TEMPLATE_OK && optional != 0)
-		result = wrong(why, "the optional words [...%s have no end", "", 0);
+		result = wrong(why, "the optional words [... have no end%s", "", 0);
 	if (result == TEMPLATE_OK && (command->count == 0 || command->words[0].optional != 0))
 		result = wrong(why, "a launch begins with the name of a worker%s", "", 0);
 	if (result != TEMPLATE_OK)
@@ -350,27 +397,34 @@ void pattern_finish(struct pattern *pattern)
 }
 
 /* `this | that` */
-static bool parse_choices(const char *text, size_t len, struct pattern_word *word)
+static enum template_result parse_choices(
+	const char *text, size_t len, struct pattern_word *word, char why[160])
 {
-	while (len > 0) {
+	bool more = true;
+
+	while (more) {
 		const char *bar = memchr(text, '|', len);
 		size_t part_len = bar != NULL ? (size_t)(bar - text) : len, trimmed = part_len;
 		const char *part = trim(text, &trimmed);
-		char **choices =
-			reallocarray(word->choices, word->choices_count + 1, sizeof(*choices));
+		char **choices;
 
+		if (trimmed == 0 || memchr(part, ' ', trimmed) != NULL)
+			return wrong(
+				why, "`%s` is not one word, and so matches nothing", part, trimmed);
+		choices = reallocarray(word->choices, word->choices_count + 1, sizeof(*choices));
 		if (choices == NULL)
-			return false;
+			return TEMPLATE_NOMEM;
 		word->choices = choices;
 		choices[word->choices_count] = strndup(part, trimmed);
 		if (choices[word->choices_count] == NULL)
-			return false;
+			return TEMPLATE_NOMEM;
 		word->choices_count++;
-		part_len += bar != NULL;
+		more = bar != NULL;
+		part_len += more;
 		text += part_len;
 		len -= part_len;
 	}
-	return true;
+	return TEMPLATE_OK;
 }
 
 static enum template_result parse_pattern_word(
@@ -396,11 +450,25 @@ static enum template_result parse_pattern_word(
 	word->capture = strndup(name, name_len);
 	if (word->capture == NULL)
 		return TEMPLATE_NOMEM;
-	if (colon != NULL && !parse_choices(colon + 1, (size_t)(text + len - 1 - colon - 1), word))
-		return TEMPLATE_NOMEM;
 	if (is_builtin_name(word->capture))
 		return wrong(why, "`%s` is a name of the language and cannot be captured", name,
 			name_len);
+	if (colon == NULL)
+		return TEMPLATE_OK;
+	return parse_choices(colon + 1, (size_t)(text + len - 1 - colon - 1), word, why);
+}
+
+/* Of two words of the same name nobody could say which is meant. */
+static enum template_result check_captures(const struct pattern *pattern, char why[160])
+{
+	for (size_t i = 0; i < pattern->count; i++) {
+		const char *name = pattern->words[i].capture;
+
+		for (size_t j = 0; name != NULL && j < i; j++)
+			if (pattern->words[j].capture != NULL &&
+				strcmp(pattern->words[j].capture, name) == 0)
+				return wrong(why, "<%s> captures two words", name, strlen(name));
+	}
 	return TEMPLATE_OK;
 }
 
@@ -433,6 +501,8 @@ enum template_result pattern_parse(const char *text, struct pattern *pattern, ch
 	}
 	if (result == TEMPLATE_OK && pattern->count == 0)
 		result = wrong(why, "an empty pattern matches nothing%s", "", 0);
+	if (result == TEMPLATE_OK)
+		result = check_captures(pattern, why);
 	if (result != TEMPLATE_OK)
 		pattern_finish(pattern);
 	return result;
@@ -450,7 +520,23 @@ static bool word_matches(const struct pattern_word *word, const char *text, size
 	return false;
 }
 
-bool pattern_matches(const struct pattern *pattern, const char *type, struct value *captures)
+enum nc_err pattern_capture(const struct pattern *pattern, const char *type, struct value *captures)
+{
+	for (size_t i = 0; i < pattern->count; i++) {
+		size_t len;
+
+		type += strspn(type, " ");
+		len = strcspn(type, " ");
+		if (pattern->words[i].capture != NULL &&
+			value_map_put(captures, pattern->words[i].capture,
+				value_text_n(type, len)) != NC_OK)
+			return NC_ERR_NOMEM;
+		type += len;
+	}
+	return NC_OK;
+}
+
+bool pattern_matches(const struct pattern *pattern, const char *type)
 {
 	for (size_t i = 0; i < pattern->count; i++) {
 		const struct pattern_word *word = &pattern->words[i];
@@ -460,8 +546,6 @@ bool pattern_matches(const struct pattern *pattern, const char *type, struct val
 		len = strcspn(type, " ");
 		if (len == 0 || !word_matches(word, type, len))
 			return false;
-		if (captures != NULL && word->capture != NULL)
-			(void)value_map_put(captures, word->capture, value_text_n(type, len));
 		type += len;
 	}
 	return type[strspn(type, " ")] == '\0';
