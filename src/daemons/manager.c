@@ -155,7 +155,13 @@ static struct rules *read_rules(
 		log_info(m->daemon.log, "next workers module loaded from %s", config->rules_file);
 		log_findings(m, &findings);
 	} else if (*ret_err != NC_ERR_NOT_FOUND) {
+		size_t errors = findings_count(&findings, SEVERITY_ERROR);
+
 		log_critical(m->daemon.log, "the rules cannot be used: %s", error->text);
+		if (errors > 1)
+			log_critical(m->daemon.log,
+				"that is the first of %zu errors; `nowcast check` lists them",
+				errors);
 	}
 	findings_finish(&findings);
 	return rules;

@@ -245,6 +245,8 @@ static void a_success_that_no_rule_is_for_is_a_warning(void **state)
 	assert_string_equal(found_but("sleep:\n  - on: [success, success <cycle>]\n", NULL), "");
 	assert_string_equal(found_but("sleep: []\nawaken:\n  - on: crash\n", NULL),
 		"warning unmatched-success 2:1");
+	assert_string_equal(
+		found_but("awaken:\n  - on: sucess\n", NULL), "error unmatched-type 2:9");
 	/* A rule that is not used in this version is for it all the same. */
 	assert_string_equal(
 		found_but("awaken:\n  - on: success\n    when: <payload> is set\n", NULL),

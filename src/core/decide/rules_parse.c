@@ -293,6 +293,7 @@ static void parse_rules(
 {
 	size_t count = value_count(value);
 	enum parsed *parsed = calloc(count + 1, sizeof(*parsed));
+	size_t errors_before = findings_count(p->findings, SEVERITY_ERROR);
 	bool all_known = true;
 
 	list->worker = strdup(value_as_text(key, ""));
@@ -305,10 +306,11 @@ static void parse_rules(
 	for (size_t i = 0; i < count; i++) {
 		parsed[i] = parse_rule(p, value_at(value, i), &list->rules[i]);
 		list->count++;
-		/* `same as after` may match anything; an error hides what its rule is for. */
+		/* `same as after` may match anything. */
 		all_known = all_known && list->rules[i].patterns_count > 0;
 	}
-	if (all_known)
+	/* An error hides what its rule is meant for. */
+	if (all_known && findings_count(p->findings, SEVERITY_ERROR) == errors_before)
 		check_successes(p, list->rules, list->count, key);
 	leave_out(list, parsed);
 	free(parsed);
