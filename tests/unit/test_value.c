@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -157,6 +158,62 @@ static void only_whole_decimal_numbers_are_integers(void **state)
 		assert_false(text_to_int64(wrong[i], &number));
 }
 
+static void floats_are_printed_as_python_prints_them_with_a_point(void **state)
+{
+	static const struct {
+		double number;
+		const char *text;
+	} cases[] = {
+		{ 60, "60.0" },
+		{ 300, "300.0" },
+		{ 0.1, "0.1" },
+		{ 0.1 + 0.2, "0.30000000000000004" },
+		{ -2.5, "-2.5" },
+		{ -0.0, "-0.0" },
+		{ 123456.75, "123456.75" },
+		{ 1e15, "1000000000000000.0" },
+		{ 1e16, "1.0e+16" },
+		{ 1.25e20, "1.25e+20" },
+		{ 0.0001, "0.0001" },
+		{ 0.00001, "1.0e-05" },
+		{ 5e-324, "5.0e-324" },
+		{ 1.7976931348623157e308, "1.7976931348623157e+308" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct value *value = value_float(cases[i].number);
+		struct buffer out;
+
+		buffer_init(&out);
+		assert_int_equal(value_print_scalar(value, &out), NC_OK);
+		assert_string_equal(out.data, cases[i].text);
+		assert_true(strtod(out.data, NULL) == cases[i].number);
+		buffer_finish(&out);
+		value_destroy(value);
+	}
+}
+
+/* As many as a message may have; comparing all with each other takes seconds, finding them milliseconds. */
+static void r13_keys_that_are_nearly_alike_are_found_as_fast_as_others(void **state)
+{
+	struct value *map = value_map();
+	struct timespec start, end;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+	for (int i = 0; i < 20000; i++) {
+		struct timestamp moment = { .date = { 2026, 11, 24 }, .microsecond = i };
+
+		assert_int_equal(
+			value_map_put_key(map, value_float(i / 20001.0), value_null()), NC_OK);
+		assert_int_equal(
+			value_map_put_key(map, value_timestamp(&moment), value_null()), NC_OK);
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+	assert_int_equal(value_count(map), 40000);
+	assert_true(end.tv_sec - start.tv_sec < 2);
+	value_destroy(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +226,8 @@ int main(void)
 		cmocka_unit_test(scalars_are_printed_as_they_were_written_or_in_their_own_form),
 		cmocka_unit_test(readers_accept_anything),
 		cmocka_unit_test(only_whole_decimal_numbers_are_integers),
+		cmocka_unit_test(floats_are_printed_as_python_prints_them_with_a_point),
+		cmocka_unit_test(r13_keys_that_are_nearly_alike_are_found_as_fast_as_others),
 	};
 
 	return cmocka_run_group_tests_name("value", tests, NULL, NULL);

@@ -302,31 +302,34 @@ bool value_as_timestamp(const struct value *value, struct timestamp *ret_timesta
 	return true;
 }
 
-/* The shortest decimal that reads back as the same number, with a point or an exponent in it. */
+/*
+ * The fewest digits that read back as the same number, written as Python's repr() writes them, but always
+ * with a point: YAML 1.1 takes `1e+20` for a text.
+ */
 static void print_float(double number, struct buffer *out)
 {
 	char text[40];
+	const char *exponent;
+	int power, places;
 
 	if (isnan(number) || isinf(number)) {
 		buffer_append_text(out, isnan(number) ? ".nan" : number > 0 ? ".inf" : "-.inf");
 		return;
 	}
-	for (int digits = 1; digits <= 17; digits++) {
-		(void)snprintf(text, sizeof(text), "%.*g", digits, number);
+	for (int digits = 0; digits < 17; digits++) {
+		(void)snprintf(text, sizeof(text), "%.*e", digits, number);
 		if (strtod(text, NULL) == number)
 			break;
 	}
-	/* YAML 1.1 takes `1e+20` for a text: it wants the point. */
-	if (strchr(text, '.') == NULL) {
-		char *exponent = strchr(text, 'e');
-
-		if (exponent != NULL)
-			buffer_printf(out, "%.*s.0%s", (int)(exponent - text), text, exponent);
-		else
-			buffer_printf(out, "%s.0", text);
-	} else {
-		buffer_append_text(out, text);
-	}
+	exponent = strchr(text, 'e');
+	power = (int)strtol(exponent + 1, NULL, 10);
+	places = strchr(text, '.') != NULL ? (int)(exponent - strchr(text, '.')) - 1 : 0;
+	/* repr() writes out what has up to 16 digits before the point, or 3 zeros after it. */
+	if (power >= -4 && power < 16)
+		buffer_printf(out, "%.*f", places > power ? places - power : 1, number);
+	else
+		buffer_printf(out, "%.*s%s%s", (int)(exponent - text), text,
+			places == 0 ? ".0" : "", exponent);
 }
 
 enum nc_err value_print_scalar(const struct value *value, struct buffer *out)
@@ -382,38 +385,60 @@ struct value *value_at(const struct value *value, size_t index)
 	return index < value->many.count ? value->many.items[index] : NULL;
 }
 
-static uint32_t hash_bytes(uint32_t hash, const void *bytes, size_t len)
+/*
+ * Keyed with the place that the loader chose for this process, so that keys which collide here collide
+ * nowhere else: a sender cannot prepare them (promises.md, R13).
+ */
+static uint64_t hash_start(enum value_kind kind)
+{
+	return ((uint64_t)(uintptr_t)kind_words + (uint64_t)kind) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
 {
 	const unsigned char *next = bytes;
 
-	/* FNV-1a. Keys of outside messages are at most 20,000 (R13): no need for a keyed hash. */
 	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ next[i]) * 16777619u;
+		hash = (hash ^ next[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
 	return hash;
+}
+
+static uint64_t hash_time(uint64_t hash, const struct timestamp *time)
+{
+	int64_t microseconds = time->hour * 3600 + time->minute * 60 + time->second;
+
+	microseconds = microseconds * 1000000 + time->microsecond;
+	return hash_bytes(hash, &microseconds, sizeof(microseconds));
 }
 
 /* Keys and elements of sets are scalars. Equal ones have equal hashes. */
 static uint32_t hash_of(const struct value *key)
 {
-	uint32_t seed = 2166136261u ^ (uint32_t)key->kind;
+	uint64_t hash = hash_start(key->kind);
 	int64_t number;
+	double real;
 
 	switch (key->kind) {
 	case VALUE_TEXT:
-		return hash_bytes(seed, text_of(key), strlen(text_of(key)));
+		hash = hash_bytes(hash, text_of(key), strlen(text_of(key)));
+		break;
 	case VALUE_BOOL:
-		number = key->boolean;
+		hash = hash_bytes(hash, &key->boolean, sizeof(key->boolean));
 		break;
 	case VALUE_INT:
-		number = key->integer;
+		hash = hash_bytes(hash, &key->integer, sizeof(key->integer));
 		break;
 	case VALUE_FLOAT:
-		number = isnan(key->number) || isinf(key->number) ? 0
-								  : (int64_t)fmod(key->number, 1e9);
+		/* -0.0 becomes 0.0, and all not-a-numbers are one. */
+		real = isnan(key->number) ? 0.5 : key->number + 0.0;
+		hash = hash_bytes(hash, &real, sizeof(real));
 		break;
 	case VALUE_DATE:
 	case VALUE_TIMESTAMP:
 		number = date_to_day_number(key->timestamp.date);
+		hash = hash_bytes(hash, &number, sizeof(number));
+		if (key->kind == VALUE_TIMESTAMP)
+			hash = hash_time(hash, &key->timestamp);
 		break;
 	case VALUE_NULL:
 	case VALUE_SET:
@@ -421,10 +446,12 @@ static uint32_t hash_of(const struct value *key)
 	case VALUE_MAP:
 	case VALUE_KIND_COUNT:
 	default:
-		number = 0;
 		break;
 	}
-	return hash_bytes(seed, &number, sizeof(number));
+	/* The table takes the low bits: bring the high ones down. */
+	hash ^= hash >> 32;
+	hash *= UINT64_C(0xd6e8feb86659fd93);
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
 static void index_add(struct value *value, size_t position)
