@@ -130,6 +130,24 @@ static void r18_in_a_spring_gap_it_is_the_first_moment_after_it(void **state)
 	zone("UTC");
 }
 
+/* Greenland's clock goes from 23:00 to 24:00; Samoa once had no 30 December at all. */
+static void r18_a_gap_may_cross_midnight_or_swallow_a_day(void **state)
+{
+	int64_t moment;
+
+	zone("America/Godthab");
+	moment = calendar_next_daily(INT64_C(1774699200) * NS, 23, 45); /* 2026-03-28 10:00 */
+	assert_string_equal(shown(moment), "2026-03-29 00:00");
+	moment = calendar_next_daily(moment, 23, 45);
+	assert_string_equal(shown(moment), "2026-03-29 23:45");
+	zone("Pacific/Apia");
+	moment = calendar_next_daily(INT64_C(1325196000) * NS, 12, 0); /* 2011-12-29 12:00 */
+	assert_string_equal(shown(moment), "2011-12-31 00:00");
+	moment = calendar_next_daily(moment, 12, 0);
+	assert_string_equal(shown(moment), "2011-12-31 12:00");
+	zone("UTC");
+}
+
 static void r18_a_doubled_hour_counts_once(void **state)
 {
 	int64_t first, second;
@@ -154,6 +172,7 @@ int main(void)
 		cmocka_unit_test(dates_do_not_leave_their_years),
 		cmocka_unit_test(r18_every_day_has_its_time_once),
 		cmocka_unit_test(r18_in_a_spring_gap_it_is_the_first_moment_after_it),
+		cmocka_unit_test(r18_a_gap_may_cross_midnight_or_swallow_a_day),
 		cmocka_unit_test(r18_a_doubled_hour_counts_once),
 	};
 

@@ -146,44 +146,53 @@ struct date date_local(int64_t real_ns)
 	return (struct date){ local.tm_year + 1900, local.tm_mon + 1, local.tm_mday };
 }
 
-/* Seconds at which the local clock first shows that time of that day, or the end of the gap that hides it. */
+/* Seconds that the local clock is ahead of UTC at that moment. */
+static int64_t offset_at(int64_t moment)
+{
+	time_t seconds = (time_t)moment;
+	struct tm local = { 0 };
+
+	(void)localtime_r(&seconds, &local); /* fails only when the year leaves an int */
+	return local.tm_gmtoff;
+}
+
+/*
+ * Seconds at which the local clock first shows that time of that day, or the end of the gap that hides it.
+ * mktime() is no help: in a doubled hour it takes which it likes, and in a gap it gives some moment around.
+ *
+ * No local clock is further than 26 hours from UTC, so by then the offset is the one before a change of
+ * the clock, or the one after it; a second change within these 52 hours is not looked for.
+ */
 static int64_t moment_of(struct date day, int hour, int minute)
 {
-	struct tm wanted = { .tm_year = day.year - 1900,
-		.tm_mon = day.month - 1,
-		.tm_mday = day.day,
-		.tm_hour = hour,
-		.tm_min = minute,
-		.tm_isdst = -1 };
-	struct tm shown;
-	time_t seconds = mktime(&wanted);
+	int64_t shown = date_to_day_number(day) * 86400 + hour * 3600 + minute * 60;
+	int64_t low = shown - 26 * 3600, high = shown + 26 * 3600;
+	int64_t before = offset_at(low), after = offset_at(high);
+	bool shows_before = offset_at(shown - before) == before;
+	bool shows_after = offset_at(shown - after) == after;
 
-	/*
-	 * A doubled hour: is there an earlier moment that shows the same? Offsets change by at most two
-	 * hours anywhere, in steps of a quarter of an hour.
-	 */
-	for (time_t earlier = seconds - 7200; earlier < seconds; earlier += 900) {
-		if (localtime_r(&earlier, &shown) != NULL && shown.tm_mday == day.day &&
-			shown.tm_hour == hour && shown.tm_min == minute)
-			return earlier;
+	if (shows_before && (!shows_after || before > after))
+		return shown - before;
+	if (shows_after)
+		return shown - after;
+	/* A gap: halve until the change is found, the first moment with another offset than before. */
+	while (high - low > 1) {
+		int64_t middle = low + (high - low) / 2;
+
+		if (offset_at(middle) == before)
+			low = middle;
+		else
+			high = middle;
 	}
-	if (localtime_r(&seconds, &shown) == NULL ||
-		(shown.tm_hour == hour && shown.tm_min == minute))
-		return seconds;
-	/* A gap hides it: mktime() gave some moment around. The first one after the gap is the first
-	 * minute at which the clock shows a later time than was asked for. */
-	for (time_t after = seconds - 7200; after <= seconds + 7200; after += 60) {
-		if (localtime_r(&after, &shown) != NULL && shown.tm_mday == day.day &&
-			shown.tm_hour * 60 + shown.tm_min > hour * 60 + minute)
-			return after;
-	}
-	return seconds;
+	return high;
 }
 
 int64_t calendar_next_daily(int64_t after_real_ns, int hour, int minute)
 {
-	struct date today = date_local(after_real_ns);
+	struct date today;
 
+	tzset(); /* localtime_r() alone need not notice a changed TZ */
+	today = date_local(after_real_ns);
 	for (int64_t day = date_to_day_number(today) - 1;; day++) {
 		int64_t moment_ns =
 			moment_of(date_from_day_number(day), hour, minute) * NS_PER_SECOND;
