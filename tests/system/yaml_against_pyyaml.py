@@ -147,7 +147,9 @@ def main():
     texts += [f"!!str {text}" for text in HARD] + [f"'{text}'" for text in HARD]
     texts += ["a: &x [1, 2]\nb: *x\n", "a: &x {k: 1}\nb:\n  <<: *x\n  l: 2\n", "!!set {a, b}", "a: |\n  x\n  y\n", "--- 5\n...\n",
               "b: {<<: [{a: 1, c: 3}, {a: 2, d: 4}], c: 5}", "? a\n: b\n", "", "# only a comment\n", "!!int '7'", "!!float 3",
-              "!!bool 'yes'", "!!null ''", "!!python/name:os.system", "!local x", "a: 1\n---\nb: 2\n", "[1, 2", "a: [}", "*x",
+              "!!bool 'yes'", "!!null ''", "!!bool yEs", "{k: !!bool oN}", "!!timestamp 2026-1-2",
+              "{k: !!timestamp '2026-1-2'}", "!!float 0x10", "!!float '1e5'", "! 12", "! '12'", "! yes", "! x",
+              "{z: 0, <<: {k: 1}, <<: {k: 2}}", "<<: [{k: 1}, {k: 2, l: 3}]", "!!python/name:os.system", "!local x", "a: 1\n---\nb: 2\n", "[1, 2", "a: [}", "*x",
               "2024-02-30", "2001-13-01", "2001-12-14T25:00:00"]
     texts += [yaml.safe_dump(text, allow_unicode=random_.random() < 0.5) for text in STRINGS]
     for number in range(4000):

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -116,6 +117,60 @@ static void merge_keys_work_where_they_may(void **state)
 	expect("a: {<<: 5}\n", YAML_READ_MERGE_KEYS, "1:5", NC_ERR_SYNTAX, "merge key");
 }
 
+/* Order and precedence are PyYAML's: merged keys first, later merge keys and earlier list items win. */
+static void merged_keys_come_in_the_order_of_pyyaml(void **state)
+{
+	static const char *const texts[] = {
+		"[&a {k: 1, l: 1}, &b {k: 2, m: 2}, {z: 0, <<: *a, <<: *b}]",
+		"[&a {k: 1, l: 1}, &b {k: 2, m: 2}, {z: 0, <<: [*b, *a]}]",
+	};
+	static const char *const keys[] = { "k", "l", "m", "z" };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct value *value = NULL, *merged;
+
+		assert_int_equal(yaml_read(texts[i], strlen(texts[i]), YAML_READ_MERGE_KEYS,
+					 &yaml_message_limits, &value, NULL),
+			NC_OK);
+		merged = value_at(value, 2);
+		assert_int_equal(value_as_int(value_map_get(merged, "k"), 0), 2);
+		assert_int_equal(value_count(merged), ARRAY_LEN(keys));
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+			assert_string_equal(
+				value_as_text(value_map_key_at(merged, k), ""), keys[k]);
+		value_destroy(value);
+	}
+	expect("a: {<<: [[{k: 1}]]}\n", YAML_READ_MERGE_KEYS, "1:5", NC_ERR_SYNTAX, "merge key");
+}
+
+/* What takes minutes when each is compared or copied with all before it. */
+static void r13_many_merges_and_anchors_are_read_in_a_moment(void **state)
+{
+	enum {
+		COUNT = 20000
+	};
+	struct timespec start, end;
+	struct value *value = NULL;
+	struct buffer text;
+
+	buffer_init(&text);
+	buffer_append_text(&text, "<<:\n");
+	for (int i = 0; i < COUNT; i++)
+		buffer_printf(&text, "- &anchor%d {key%d: 1}\n", i, i);
+	buffer_append_text(&text, "all:\n");
+	for (int i = 0; i < COUNT; i++)
+		buffer_printf(&text, "- *anchor%d\n", i);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+	assert_int_equal(yaml_read(text.data, text.len, YAML_READ_MERGE_KEYS, &yaml_file_limits,
+				 &value, NULL),
+		NC_OK);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+	assert_int_equal(value_count(value), COUNT + 1);
+	assert_true(end.tv_sec - start.tv_sec < 4);
+	value_destroy(value);
+	buffer_finish(&text);
+}
+
 static void all_text_keeps_what_is_written(void **state)
 {
 	static const char text[] = "00: no\nx: 1e3\ny:\n";
@@ -141,6 +196,8 @@ int main(void)
 		cmocka_unit_test(r13_an_alias_bomb_ends_at_once),
 		cmocka_unit_test(a_cycle_is_refused),
 		cmocka_unit_test(merge_keys_work_where_they_may),
+		cmocka_unit_test(merged_keys_come_in_the_order_of_pyyaml),
+		cmocka_unit_test(r13_many_merges_and_anchors_are_read_in_a_moment),
 		cmocka_unit_test(all_text_keeps_what_is_written),
 	};
 

@@ -14,7 +14,6 @@ const struct yaml_limits yaml_message_limits = { 1 << 20, 32, 20000 };
 const struct yaml_limits yaml_file_limits = { 16 << 20, 64, 1000000 };
 
 struct anchor {
-	char *name;
 	struct value *value; /* a copy of ours; NULL while what it names is being read */
 	size_t nodes;
 	unsigned height;
@@ -27,6 +26,8 @@ struct reader {
 	size_t nodes;
 	struct anchor *anchors;
 	size_t anchors_count, anchors_capacity;
+	struct value
+		*anchor_names; /* mapping: name to number in `anchors`; NULL while there is none */
 	struct error *error;
 };
 
@@ -126,10 +127,9 @@ static enum nc_err refuse_tag(struct reader *r, const yaml_event_t *event, const
 
 static struct anchor *find_anchor(struct reader *r, const char *name)
 {
-	for (size_t i = r->anchors_count; i > 0; i--)
-		if (strcmp(r->anchors[i - 1].name, name) == 0)
-			return &r->anchors[i - 1];
-	return NULL;
+	int64_t number = value_as_int(value_map_get(r->anchor_names, name), -1);
+
+	return number >= 0 ? &r->anchors[number] : NULL;
 }
 
 /* *ret_index: where anchor_finish() puts the value; an anchor may be named again, the last one counts. */
@@ -146,9 +146,12 @@ static enum nc_err anchor_begin(struct reader *r, const yaml_char_t *name, size_
 		r->anchors = anchors;
 		r->anchors_capacity = capacity;
 	}
-	r->anchors[r->anchors_count] = (struct anchor){ .name = strdup((const char *)name) };
-	if (r->anchors[r->anchors_count].name == NULL)
+	if (r->anchor_names == NULL)
+		r->anchor_names = value_map();
+	if (value_map_put(r->anchor_names, (const char *)name,
+		    value_int((int64_t)r->anchors_count)) != NC_OK)
 		return error_nomem(r->error);
+	r->anchors[r->anchors_count] = (struct anchor){ 0 };
 	*ret_index = r->anchors_count++;
 	return NC_OK;
 }
@@ -232,7 +235,8 @@ static enum nc_err read_scalar(struct reader *r, const yaml_event_t *event, stru
 	if (r->flags & YAML_READ_ALL_TEXT)
 		kind = VALUE_TEXT;
 	else if (kind == KIND_IMPLICIT)
-		kind = plain && tag == NULL ? (int)yaml_resolve_plain(text) : (int)VALUE_TEXT;
+		/* `! '12'` is an integer too, for PyYAML. */
+		kind = plain || tag != NULL ? (int)yaml_resolve_plain(text) : (int)VALUE_TEXT;
 	node->is_merge_key =
 		plain && tag == NULL && !(r->flags & YAML_READ_ALL_TEXT) && yaml_is_merge_key(text);
 	err = yaml_construct((enum value_kind)kind, text, &node->value, &why);
@@ -272,32 +276,37 @@ static enum nc_err read_list(
 	}
 }
 
-/* Put what `<<: value` brings in front of what is in *merged already (that one wins). */
+static enum nc_err refuse_merge(
+	struct reader *r, const struct value *value, const struct value *key)
+{
+	return error_at(r->error, NC_ERR_SYNTAX, value_line(key), value_column(key),
+		"the merge key << takes a mapping or a list of mappings, not %s",
+		value_kind_words(value_kind(value)));
+}
+
+/*
+ * Add what `<<: value` brings to *merged, as PyYAML does: of two merge keys the later one wins, of a list
+ * the earlier mapping, so it is walked from its end.
+ */
 static enum nc_err merge_value(
 	struct reader *r, struct value **merged, const struct value *value, const struct value *key)
 {
-	struct value *together;
+	bool is_list = value_is(value, VALUE_LIST);
 
-	if (value_is(value, VALUE_LIST)) {
-		for (size_t i = 0; i < value_count(value); i++) {
-			enum nc_err err = merge_value(r, merged, value_at(value, i), key);
+	if (!is_list && !value_is(value, VALUE_MAP))
+		return refuse_merge(r, value, key);
+	if (*merged == NULL)
+		*merged = value_map();
+	if (!is_list)
+		return value_map_merge(*merged, value) == NC_OK ? NC_OK : error_nomem(r->error);
+	for (size_t i = value_count(value); i > 0; i--) {
+		const struct value *item = value_at(value, i - 1);
 
-			if (err != NC_OK)
-				return err;
-		}
-		return NC_OK;
+		if (!value_is(item, VALUE_MAP))
+			return refuse_merge(r, item, key);
+		if (value_map_merge(*merged, item) != NC_OK)
+			return error_nomem(r->error);
 	}
-	if (!value_is(value, VALUE_MAP))
-		return error_at(r->error, NC_ERR_SYNTAX, value_line(key), value_column(key),
-			"the merge key << takes a mapping or a list of mappings, not %s",
-			value_kind_words(value_kind(value)));
-	together = value_copy(value);
-	if (together == NULL || value_map_merge(together, *merged) != NC_OK) {
-		value_destroy(together);
-		return error_nomem(r->error);
-	}
-	value_destroy(*merged);
-	*merged = together;
 	return NC_OK;
 }
 
@@ -538,11 +547,10 @@ enum nc_err yaml_read(const char *text, size_t len, unsigned flags,
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
 	err = read_stream(&r, &root);
 	yaml_parser_delete(&r.parser);
-	for (size_t i = 0; i < r.anchors_count; i++) {
-		free(r.anchors[i].name);
+	for (size_t i = 0; i < r.anchors_count; i++)
 		value_destroy(r.anchors[i].value);
-	}
 	free(r.anchors);
+	value_destroy(r.anchor_names);
 	if (err == NC_OK && root.value == NULL) {
 		root.value = value_null();
 		err = root.value != NULL ? NC_OK : error_nomem(error);

@@ -163,8 +163,12 @@ static const char *read_zone(const char *text, struct timestamp *timestamp)
 	return text;
 }
 
-/* The two forms of PyYAML's timestamp; *ret_has_time tells which. */
-static bool read_timestamp(const char *text, struct timestamp *timestamp, bool *ret_has_time)
+/*
+ * The two forms of PyYAML's timestamp; *ret_has_time tells which. `2026-1-2` is one only with the tag
+ * (`short_date`).
+ */
+static bool read_timestamp(
+	const char *text, bool short_date, struct timestamp *timestamp, bool *ret_has_time)
 {
 	struct date *date = &timestamp->date;
 	const char *next, *start_of_day;
@@ -178,7 +182,7 @@ static bool read_timestamp(const char *text, struct timestamp *timestamp, bool *
 		return false;
 	*ret_has_time = *next != '\0';
 	if (!*ret_has_time)
-		return next - text == 10 && next - start_of_day == 2;
+		return short_date || (next - text == 10 && next - start_of_day == 2);
 	if (*next == 'T' || *next == 't')
 		next++;
 	else
@@ -216,7 +220,7 @@ enum value_kind yaml_resolve_plain(const char *text)
 		return VALUE_FLOAT;
 	if (is_int(text))
 		return VALUE_INT;
-	if (isdigit((unsigned char)text[0]) && read_timestamp(text, &timestamp, &has_time))
+	if (isdigit((unsigned char)text[0]) && read_timestamp(text, false, &timestamp, &has_time))
 		return has_time ? VALUE_TIMESTAMP : VALUE_DATE;
 	return VALUE_TEXT;
 }
@@ -310,7 +314,10 @@ static enum nc_err construct_float(const char *text, struct value **ret_value, s
 		number = NAN;
 	} else {
 		for (;;) {
-			if (!isdigit((unsigned char)*digits) && *digits != '.')
+			/* strtod() would also take `0x10`. */
+			if ((!isdigit((unsigned char)*digits) && *digits != '.') ||
+				digits[strspn(digits, "0")] == 'x' ||
+				digits[strspn(digits, "0")] == 'X')
 				goto invalid;
 			number = number * 60 + strtod(digits, &end);
 			if (*end == '\0')
@@ -333,7 +340,7 @@ static enum nc_err construct_time(const char *text, struct value **ret_value, st
 	struct timestamp t;
 	bool has_time;
 
-	if (!read_timestamp(text, &t, &has_time))
+	if (!read_timestamp(text, true, &t, &has_time))
 		return error_set(error, NC_ERR_INVALID, "`%.60s` is not a date", text);
 	if (!date_is_valid(t.date) || t.hour > 23 || t.minute > 59 || t.second > 59 ||
 		abs(t.zone_offset_s) >= 24 * 3600)

@@ -45,20 +45,34 @@ static bool emit(struct writer *w, yaml_event_t *event, int ready)
 
 /*
  * Numbers and null in their own form, not as they were once written: `190:20:30` is an integer, but with its
- * colons the emitter would not write it plain inside of `{}`.
+ * colons the emitter would not write it plain inside of `{}`. Others as they were written (`yes`), unless
+ * only a tag made them what they are (`!!bool yEs`, `!!timestamp 2026-1-2`).
  */
 static void print_canonical(const struct value *value, struct buffer *out)
 {
-	struct value *fresh;
+	enum value_kind kind = value_kind(value);
+	struct value *fresh = NULL;
+	struct buffer written;
+	struct date date;
+	bool keep;
 
-	if (value_is(value, VALUE_INT))
+	buffer_init(&written);
+	if (value_print_scalar(value, &written) != NC_OK)
+		out->failed = true;
+	keep = kind == VALUE_TIMESTAMP || yaml_resolve_plain(written.data) == kind;
+	buffer_finish(&written);
+	if (kind == VALUE_INT)
 		fresh = value_int(value_as_int(value, 0));
-	else if (value_is(value, VALUE_FLOAT))
+	else if (kind == VALUE_FLOAT)
 		fresh = value_float(value_as_float(value, 0));
-	else if (value_is(value, VALUE_NULL))
+	else if (kind == VALUE_NULL)
 		fresh = value_null();
-	else
+	else if (keep)
 		fresh = value_copy(value);
+	else if (kind == VALUE_BOOL)
+		fresh = value_bool(value_as_bool(value, false));
+	else if (value_as_date(value, &date))
+		fresh = value_date(date);
 	if (fresh == NULL || value_print_scalar(fresh, out) != NC_OK)
 		out->failed = true;
 	value_destroy(fresh);
