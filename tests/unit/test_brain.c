@@ -146,6 +146,28 @@ static void r13_a_bad_message_gets_an_answer(void **state)
 	}
 }
 
+static void r13_a_bad_message_in_any_script_gets_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer text, reply;
+
+	/* A key twice, longer than what the error quotes of it: the cut falls into a character. */
+	buffer_init(&text);
+	buffer_init(&reply);
+	for (int key = 0; key < 2; key++) {
+		buffer_append_text(&text, key == 0 ? "{\"x" : ", \"x");
+		for (int i = 0; i < 60; i++)
+			buffer_append_text(&text, "\u00e9");
+		buffer_append_text(&text, "\": 1");
+	}
+	buffer_append_text(&text, "}");
+	assert_string_equal(tell(f, text.data), "bad message");
+	message_write(&f->t.reply, &reply);
+	assert_false(reply.failed);
+	buffer_finish(&text);
+	buffer_finish(&reply);
+}
+
 static void need_is_answered_from_the_checklist(void **state)
 {
 	struct fixture *f = *state;
@@ -537,6 +559,7 @@ int main(void)
 		TEST(a_payload_without_a_checklist_key_is_dropped_with_a_warning),
 		TEST(unknown_workers_and_types_change_nothing),
 		TEST(r13_a_bad_message_gets_an_answer),
+		TEST(r13_a_bad_message_in_any_script_gets_its_answer),
 		TEST(need_is_answered_from_the_checklist),
 		TEST(clearing_logs_the_checklist_first),
 		TEST(r2_a_message_that_comes_again_is_answered_and_not_done_again),

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/data/utf8.h"
+
 __attribute__((format(printf, 6, 0))) static void fill(struct error *error, enum nc_err code,
 	int sys_errno, unsigned line, unsigned column, const char *format, va_list arguments)
 {
@@ -15,6 +17,8 @@ __attribute__((format(printf, 6, 0))) static void fill(struct error *error, enum
 	error->column = column;
 	if (vsnprintf(error->text, sizeof(error->text), format, arguments) < 0)
 		error->text[0] = '\0';
+	/* It quotes what others wrote, and may have cut a character: a reply or a log takes one line of UTF-8. */
+	utf8_make_line(error->text);
 }
 
 enum nc_err error_set(struct error *error, enum nc_err code, const char *format, ...)

@@ -5,7 +5,7 @@
  * failure and leaves untouched on success. The caller owns the struct; NULL is allowed everywhere and
  * means that the text is not wanted.
  *
- * Depends on nothing.
+ * Depends on core/data/utf8.
  */
 #ifndef NOWCAST_CORE_DATA_ERROR_H
 #define NOWCAST_CORE_DATA_ERROR_H
@@ -28,7 +28,7 @@ struct error {
 	enum nc_err code;
 	int sys_errno;         /* of NC_ERR_SYSTEM, else 0 */
 	unsigned line, column; /* from 1; 0: the error has no place in a text */
-	char text[480];        /* one line without its end, UTF-8; cut when longer */
+	char text[480];        /* one line of UTF-8 without its end; cut when longer */
 };
 
 #define NC_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))

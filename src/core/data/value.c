@@ -386,8 +386,8 @@ struct value *value_at(const struct value *value, size_t index)
 }
 
 /*
- * Keyed with the place that the loader chose for this process, so that keys which collide here collide
- * nowhere else: a sender cannot prepare them (promises.md, R13).
+ * Keyed with the place that the loader chose for this process, so that keys which collide in one process
+ * need not in another: hard to prepare for a sender, and a message has 20,000 of them at most (R13).
  */
 static uint64_t hash_start(enum value_kind kind)
 {

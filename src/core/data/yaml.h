@@ -10,6 +10,7 @@
 #ifndef NOWCAST_CORE_DATA_YAML_H
 #define NOWCAST_CORE_DATA_YAML_H
 
+#include "core/data/utf8.h"
 #include "core/data/value.h"
 
 /* promises.md, R13 */
@@ -44,8 +45,5 @@ enum yaml_write_flags {
  * with a newline. Failure: out->failed (out of memory).
  */
 void yaml_write(const struct value *value, unsigned flags, struct buffer *out);
-
-/* false: these bytes are not UTF-8; *ret_at (may be NULL) is the offset of the first bad byte. */
-bool utf8_is_valid(const char *text, size_t len, size_t *ret_at);
 
 #endif
