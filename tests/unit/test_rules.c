@@ -9,6 +9,7 @@
 
 #include "core/data/yaml.h"
 #include "core/decide/rules.h"
+#include "failing_malloc.h"
 
 static struct config_type sleep_types[] = {
 	{ (char *)"success", (char *)"slept well" },
@@ -349,6 +350,62 @@ static void an_option_of_the_launch_that_reports_has_its_value(void **state)
 	rules_destroy(rules);
 }
 
+/* Read and apply `text` while the `nth` allocation fails. false: there are not so many. */
+static bool apply_without_memory(const char *text, const struct value *payload, long nth)
+{
+	struct rules *rules = NULL;
+	struct rules_decision decision = { 0 };
+	struct findings findings;
+	struct rules_input input = { .worker = "sleep", .type = "success 06", .payload = payload };
+	struct error error = { 0 };
+	bool failed;
+	enum nc_err err;
+
+	findings_init(&findings);
+	memory_fail_at(nth);
+	err = rules_read("r.yaml", text, strlen(text), &config, &rules, &findings, &error);
+	if (err == NC_OK)
+		err = rules_apply(rules, &input, &decision, &error);
+	failed = memory_has_failed();
+	/* An index of a mapping, say, it can do without. */
+	assert_true(err == NC_OK || (failed && err == NC_ERR_NOMEM));
+	assert_int_equal(decision.count, err == NC_OK ? 2 : 0);
+	for (size_t i = 0; i < decision.count; i++)
+		assert_int_equal(decision.launches[i].arguments_count, i == 0 ? 4 : 1);
+	rules_decision_finish(&decision);
+	rules_destroy(rules);
+	findings_finish(&findings);
+	assert_true(memory_outstanding() == 0 || !FAILING_MALLOC);
+	return failed;
+}
+
+static void a_word_that_not_every_pattern_captures_cannot_be_used(void **state)
+{
+	assert_string_equal(found("sleep:\n  - on: [success, success <c>]\n"
+				  "    launch: awaken <c>\n"),
+		"error unknown-name 3:13");
+}
+
+static void r21_without_memory_rules_are_neither_read_nor_applied_by_half(void **state)
+{
+	static const char text[] =
+		"sleep:\n  - on: 'success <c: 06 | 12>'\n    on host: <payload[host]>\n"
+		"    launch:\n      - awaken \"a b\" x<c>y [--z <payload[z]>] [--n <payload[n]>]\n"
+		"      - awaken <payload[<payload[k]>]>\n"
+		"  - on: failure\n    when: <payload> is set\n";
+	static const char payload_text[] = "{host: h, z: 1, k: v, v: w}";
+	struct value *payload = NULL;
+	long nth = 1;
+
+	assert_int_equal(yaml_read(payload_text, strlen(payload_text), 0, &yaml_message_limits,
+				 &payload, NULL),
+		NC_OK);
+	while (apply_without_memory(text, payload, nth))
+		nth++;
+	assert_true(nth > 50 || !FAILING_MALLOC);
+	value_destroy(payload);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +431,8 @@ int main(void)
 		cmocka_unit_test(a_key_is_taken_as_it_is_written),
 		cmocka_unit_test(look_ups_in_look_ups_have_a_bottom),
 		cmocka_unit_test(an_option_of_the_launch_that_reports_has_its_value),
+		cmocka_unit_test(a_word_that_not_every_pattern_captures_cannot_be_used),
+		cmocka_unit_test(r21_without_memory_rules_are_neither_read_nor_applied_by_half),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

@@ -10,6 +10,7 @@ struct evaluation {
 	struct value *captures;
 	struct value *today;
 	struct value *made; /* a list of values that are in none of the input */
+	bool nomem;         /* for one of them */
 	struct error *error;
 	unsigned line, column; /* of the command that is worked */
 };
@@ -60,8 +61,10 @@ static const struct value *option_value(
 			return value_at(arguments, i + 1);
 		if (strncmp(word, option, len) != 0 || word[len] != '=')
 			continue;
-		if (value_list_append(e->made, value_text(word + len + 1)) != NC_OK)
+		if (value_list_append(e->made, value_text(word + len + 1)) != NC_OK) {
+			e->nomem = true;
 			return NULL;
+		}
 		return value_at(e->made, value_count(e->made) - 1);
 	}
 	return NULL;
@@ -97,7 +100,9 @@ static enum nc_err look_up(
 		if (err != NC_OK)
 			break;
 		next = step_into(e, value, key.data);
-		if (next == NULL)
+		if (e->nomem)
+			err = error_nomem(e->error);
+		else if (next == NULL)
 			err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
 				"%s:%u:%u: <%.150s> finds nothing: there is no `%.60s` in %s",
 				e->rules->name, e->line, e->column, lookup->text, key.data,
