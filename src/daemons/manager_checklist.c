@@ -8,7 +8,7 @@
 static const struct yaml_limits checklist_limits = {
 	.bytes = 1 << 30,
 	.depth = 64,
-	.nodes = 100 * 1000 * 1000,
+	.nodes = 100000000,
 };
 
 enum nc_err checklist_read(const char *path, struct value **ret_checklist, struct error *error)

@@ -165,8 +165,10 @@ static int64_t offset_at(int64_t moment)
  */
 static int64_t moment_of(struct date day, int hour, int minute)
 {
-	int64_t shown = date_to_day_number(day) * 86400 + hour * 3600 + minute * 60;
-	int64_t low = shown - 26 * 3600, high = shown + 26 * 3600;
+	const int64_t furthest = INT64_C(26) * 3600;
+	int64_t shown =
+		date_to_day_number(day) * 86400 + INT64_C(3600) * hour + INT64_C(60) * minute;
+	int64_t low = shown - furthest, high = shown + furthest;
 	int64_t before = offset_at(low), after = offset_at(high);
 	bool shows_before = offset_at(shown - before) == before;
 	bool shows_after = offset_at(shown - after) == after;

@@ -90,11 +90,12 @@ static bool is_matched(const struct rule *rules, size_t count, const char *type)
 void check_successes(
 	struct parse *p, const struct rule *rules, size_t count, const struct value *key)
 {
-	unsigned types_count = p->worker != NULL && count > 0 ? p->worker->types_count : 0;
 	struct buffer unmatched;
 
+	if (p->worker == NULL || count == 0)
+		return;
 	buffer_init(&unmatched);
-	for (unsigned i = 0; i < types_count; i++) {
+	for (unsigned i = 0; i < p->worker->types_count; i++) {
 		const char *type = p->worker->types[i].name;
 
 		if (strncmp(type, "success", strlen("success")) == 0 &&
