@@ -6,9 +6,9 @@
 
 #include "core/decide/rules_internal.h"
 
-/* Look-ups in look-ups: nobody writes more, and each level takes a part of the stack. */
 enum {
-	NESTED_MOST = 16
+	NESTED_MOST = 16,        /* look-ups in look-ups: each level takes a part of the stack */
+	PATTERN_WORDS_MOST = 64, /* nobody has types of so many */
 };
 
 static enum template_result parse_nested(
@@ -501,6 +501,8 @@ enum template_result pattern_parse(const char *text, struct pattern *pattern, ch
 	}
 	if (result == TEMPLATE_OK && pattern->count == 0)
 		result = wrong(why, "an empty pattern matches nothing%s", "", 0);
+	if (result == TEMPLATE_OK && pattern->count > PATTERN_WORDS_MOST)
+		result = wrong(why, "the pattern has too many words%s", "", 0);
 	if (result == TEMPLATE_OK)
 		result = check_captures(pattern, why);
 	if (result != TEMPLATE_OK)
