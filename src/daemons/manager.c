@@ -17,6 +17,7 @@
 #include "core/system/file.h"
 #include "core/system/net.h"
 #include "core/system/sys.h"
+#include "core/work/contract.h"
 #include "core/work/launch.h"
 #include "daemons/daemon.h"
 #include "daemons/manager_checklist.h"
@@ -251,26 +252,37 @@ static void forget_runners(struct manager *m)
 	m->runners = NULL;
 }
 
+/* Of a runner that has not reported: what its end means for whoever reads the log. */
+static void print_runner_end(int status, struct buffer *out)
+{
+	buffer_append_text(out, WIFSIGNALED(status) ? "runner " : "runner ended with ");
+	contract_end_words(status, out);
+	if (WIFSIGNALED(status))
+		return;
+	buffer_append_text(out, " and without a report");
+	if (WEXITSTATUS(status) == EXIT_USAGE)
+		buffer_append_text(
+			out, ": the arguments are wrong; the same command by hand says why");
+	else if (WEXITSTATUS(status) == EXIT_BAD_CONFIG)
+		buffer_append_text(
+			out, ": it cannot run by this configuration; `nowcast check` says why");
+}
+
 static void runner_ended(void *argument, pid_t pid, int status, const struct rusage *usage)
 {
 	struct runner_child *child = argument;
 	struct manager *m = child->manager;
 	struct transaction t;
 	struct error error;
-	char reason[120];
+	struct buffer reason;
 
-	if (WIFSIGNALED(status))
-		(void)snprintf(reason, sizeof(reason), "runner killed by signal %d (SIG%s)",
-			WTERMSIG(status),
-			sigabbrev_np(WTERMSIG(status)) != NULL ? sigabbrev_np(WTERMSIG(status))
-							       : "?");
-	else
-		(void)snprintf(reason, sizeof(reason),
-			"runner ended with exit status %d and without a report",
-			WEXITSTATUS(status));
+	buffer_init(&reason);
+	print_runner_end(status, &reason);
 	carry_out_end(m,
-		brain_runner_ended(m->brain, child->launch_id, reason, clock_real_ns(), &t, &error),
+		brain_runner_ended(m->brain, child->launch_id,
+			reason.failed ? "runner ended" : reason.data, clock_real_ns(), &t, &error),
 		&t, &error);
+	buffer_finish(&reason);
 	remove_runner(child);
 }
 

@@ -30,6 +30,7 @@
 #include "core/system/clock.h"
 #include "core/system/exit_status.h"
 #include "core/system/sys.h"
+#include "core/work/contract.h"
 
 enum {
 	WAIT_FIRST_MS = 500,
@@ -142,16 +143,6 @@ static void close_ready(struct child *child)
 	child->ready_fd = -1;
 }
 
-static void print_end(int status, struct buffer *out)
-{
-	if (WIFSIGNALED(status))
-		buffer_printf(out, "killed by signal %d (SIG%s)", WTERMSIG(status),
-			sigabbrev_np(WTERMSIG(status)) != NULL ? sigabbrev_np(WTERMSIG(status))
-							       : "?");
-	else
-		buffer_printf(out, "exit status %d", WEXITSTATUS(status));
-}
-
 static const char *hopeless_words(int status)
 {
 	if (!WIFEXITED(status))
@@ -202,7 +193,7 @@ static void child_ended(void *argument, pid_t pid, int status, const struct rusa
 	child->pid = 0;
 	close_ready(child);
 	buffer_init(&words);
-	print_end(status, &words);
+	contract_end_words(status, &words);
 	if (!child->wanted) {
 		log_info(*child->log, "%s ended: %s", child->name, words.data);
 		enter(child, CHILD_STOPPED, 0);

@@ -1,7 +1,7 @@
 /*
  * One daemon under the supervisor: a state machine (supervisor_child.c, states and what moves them).
  *
- * Depends on core/system only.
+ * Depends on core/system, and on core/work/contract for the words of an end.
  */
 #ifndef NOWCAST_DAEMONS_SUPERVISOR_CHILD_H
 #define NOWCAST_DAEMONS_SUPERVISOR_CHILD_H

@@ -122,6 +122,12 @@ class Ends(Story):
         self.assertEqual(self.follow("crash", script="kill -SEGV $$\n"), 128 + signal.SIGSEGV)
         self.system.wait_for_line(r"CRITICAL \[manager\] broken crashed: .*SIGSEGV")
 
+    def test_wrong_arguments_in_a_rule_are_a_crash_that_says_so(self):
+        self.begin({}, {"sleep": [{"on": "success", "launch": "awaken --no-such-option"}]})
+        self.assertEqual(self.status_of("sleep", "--sleep-time", "0"), 0)
+        self.system.wait_for_line(r"CRITICAL \[manager\] awaken crashed: runner ended with exit status 2 and without a "
+                                  r"report: the arguments are wrong; the same command by hand says why")
+
     def test_a_crash_of_the_interpreter(self):
         status = self.follow("crash", command=["python3", "-c", "import os; os.abort()"])
         self.assertEqual(status, 128 + signal.SIGABRT)
