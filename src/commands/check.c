@@ -225,15 +225,6 @@ static void print_json(const char *file, const struct findings *findings, struct
 
 /* --- the command --- */
 
-static const char *config_file(const struct cli_args *args)
-{
-	const char *file = cli_text(args, "config_file");
-
-	if (file == NULL)
-		file = getenv("NOWCAST_YAML");
-	return file != NULL && file[0] != '\0' ? file : "nowcast.yaml";
-}
-
 /* false: out of memory. */
 static bool check(const char *file, struct findings *findings)
 {
@@ -271,7 +262,7 @@ static int check_run(const struct applet *self, int argc, char **argv)
 		return status;
 	findings_init(&findings);
 	buffer_init(&out);
-	file = config_file(args);
+	file = applet_config_file(cli_text(args, "config_file"));
 	if (check(file, &findings)) {
 		if (cli_flag(args, "--json"))
 			print_json(file, &findings, &out);
@@ -279,13 +270,10 @@ static int check_run(const struct applet *self, int argc, char **argv)
 			print_text(file, &findings, &out);
 		status = exit_status(&findings, cli_flag(args, "--strict"));
 	}
-	if (out.failed || out.len == 0) {
-		fprintf(stderr, "nowcast check: out of memory\n");
+	if (out.len == 0)
+		out.failed = true; /* there is always a last line */
+	if (applet_show(&out) != EXIT_DONE)
 		status = EXIT_FAILED;
-	} else if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
-		perror("nowcast check: cannot write the findings");
-		status = EXIT_FAILED;
-	}
 	buffer_finish(&out);
 	findings_finish(&findings);
 	cli_args_destroy(args);

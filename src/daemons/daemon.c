@@ -14,7 +14,6 @@
 
 enum {
 	ALIVE_MS = 20000,
-	LOG_FLUSH_MS = 200,
 	DESCRIPTORS_WANTED = 4096,
 };
 
@@ -66,39 +65,6 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* `check` tells of a limit that is too low */
 }
 
-static void print_findings(const struct findings *findings, const struct error *error)
-{
-	struct buffer text;
-
-	buffer_init(&text);
-	for (size_t i = 0; i < findings->count; i++) {
-		if (findings->items[i].severity != SEVERITY_ERROR)
-			continue;
-		finding_print(&findings->items[i], &text);
-		buffer_append_char(&text, '\n');
-	}
-	(void)fprintf(stderr, "%s", text.len > 0 ? text.data : "");
-	if (text.len == 0)
-		(void)fprintf(stderr, "nowcast: %s\n", error->text);
-	buffer_finish(&text);
-}
-
-static bool load_config(struct daemon *d)
-{
-	struct findings findings;
-	struct error error = { 0 };
-	enum nc_err err;
-
-	findings_init(&findings);
-	err = config_load(cli_text(d->args, "config_file"), &d->config, &findings, &error);
-	if (err != NC_OK) {
-		print_findings(&findings, &error);
-		d->status = err == NC_ERR_NOMEM ? EXIT_FAILED : EXIT_BAD_CONFIG;
-	}
-	findings_finish(&findings);
-	return err == NC_OK;
-}
-
 static void stop_on_signal(void *argument, int signo)
 {
 	struct daemon *d = argument;
@@ -141,24 +107,6 @@ static void reload_on_signal(void *argument, int signo)
 	log_info(d->log, "read config from %s", config->file);
 }
 
-static void flush_log(void *argument)
-{
-	struct daemon *d = argument;
-
-	d->flush_timer = NULL;
-	(void)log_flush(d->log, LOG_FLUSH_MS);
-}
-
-/* Lines of a burst that wait for company are shipped soon; without any, nothing wakes up. */
-static void look_after_log(void *argument)
-{
-	struct daemon *d = argument;
-
-	if (d->flush_timer == NULL && log_is_waiting(d->log))
-		(void)loop_timer_start(
-			d->loop, LOG_FLUSH_MS, false, flush_log, d, &d->flush_timer, NULL);
-}
-
 static enum nc_err watch_signals(struct daemon *d, struct error *error)
 {
 	enum nc_err err = loop_signal(d->loop, SIGTERM, stop_on_signal, d, error);
@@ -188,7 +136,8 @@ bool daemon_start(
 	if (!applet_parse(self, argc, argv, &d->args, &d->status))
 		return false;
 	d->log_mode = cli_flag(d->args, "--debug") ? LOG_MODE_DEBUG : log_mode;
-	if (!load_config(d))
+	d->config = applet_load_config(d->name, cli_text(d->args, "config_file"), &d->status);
+	if (d->config == NULL)
 		goto fail;
 	d->status = EXIT_FAILED;
 	raise_descriptor_limit();
@@ -207,7 +156,7 @@ bool daemon_start(
 		(void)fprintf(stderr, "nowcast %s: %s\n", d->name, error.text);
 		goto fail;
 	}
-	loop_before_wait(d->loop, look_after_log, d);
+	log_flusher_start(&d->flusher, d->loop, &d->log);
 	log_info(d->log, "running in process %d", (int)getpid());
 	log_info(d->log, "read config from %s", d->config->file);
 	log_info(d->log, d->log_mode == LOG_MODE_DEBUG

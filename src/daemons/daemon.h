@@ -24,6 +24,7 @@
 #include "core/system/applet.h"
 #include "core/system/config.h"
 #include "core/system/log.h"
+#include "core/system/log_flusher.h"
 #include "core/system/loop.h"
 
 struct daemon {
@@ -36,7 +37,7 @@ struct daemon {
 	enum log_mode log_mode;
 	int ready_fd; /* or -1 */
 	struct loop_timer *alive_timer;
-	struct loop_timer *flush_timer; /* while log lines wait */
+	struct log_flusher flusher;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
 	 * one is destroyed after the call), or log why not and return false.

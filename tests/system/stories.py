@@ -101,6 +101,24 @@ class Chains(Story):
         self.assertEqual(self.system.log().count("received message from slow: (success)"), 2)
 
 
+class DistributedLog(harness.Story):
+    def test_the_last_lines_of_a_burst_are_shipped_while_the_worker_goes_on(self):
+        gate = self.system.path("gate")
+        os.mkfifo(gate)
+        self.system.write("burst.sh", f"for i in 1 2 3 4 5; do echo line $i; done; read -r _ < {gate}\n")
+        self.system.configure(distributed=True,
+                              workers={"burst": {"checklist key": "burst", "success": "done", "failure": "not done"}},
+                              programs={"burst": {"command": ["sh", self.system.path("burst.sh")]}})
+        self.system.start_supervisor()
+        burst = self.system.run_in_background("burst")
+        # No line follows, and the worker does not end: what is waiting goes by itself.
+        self.system.wait_for_line(r"\[burst\] line 5")
+        self.assertTrue(harness.is_running(burst.pid))
+        with open(gate, "w", encoding="ascii") as opened:
+            opened.write("go\n")
+        self.assertEqual(burst.wait(), 0)
+
+
 class Ends(Story):
     """What a worker's end does in the system: log line, rule, exit status."""
 

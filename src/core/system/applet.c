@@ -10,6 +10,7 @@
 
 #include "core/data/value.h"
 #include "core/system/clock.h"
+#include "core/system/config.h"
 #include "core/system/exit_status.h"
 #include "core/system/sys.h"
 
@@ -117,6 +118,34 @@ bool applet_parse(const struct applet *self, int argc, char **argv, struct cli_a
 	}
 	buffer_finish(&text);
 	return false;
+}
+
+struct config *applet_load_config(const char *name, const char *file, int *ret_status)
+{
+	struct config *config = NULL;
+	struct findings findings;
+	struct error error = { 0 };
+	struct buffer text;
+	enum nc_err err;
+
+	findings_init(&findings);
+	buffer_init(&text);
+	err = config_load(file, &config, &findings, &error);
+	for (size_t i = 0; err != NC_OK && i < findings.count; i++) {
+		if (findings.items[i].severity != SEVERITY_ERROR)
+			continue;
+		finding_print(&findings.items[i], &text);
+		buffer_append_char(&text, '\n');
+	}
+	if (err != NC_OK && text.len == 0)
+		buffer_printf(&text, "nowcast %s: %s\n", name, error.text);
+	(void)fputs(text.data, stderr);
+	buffer_finish(&text);
+	findings_finish(&findings);
+	*ret_status = err == NC_OK          ? EXIT_DONE
+		      : err == NC_ERR_NOMEM ? EXIT_FAILED
+					    : EXIT_BAD_CONFIG;
+	return err == NC_OK ? config : NULL;
 }
 
 bool text_ends_in_yaml(const char *text)

@@ -5,7 +5,7 @@
  * src/applets.def, sorted; the file in src/meson.build; man/nowcast-NAME.SECTION; a test. The build
  * fails when one is missing (tests/tools/check_lists.py).
  *
- * Depends on core/system/cli.
+ * Depends on core/system/cli, config.
  */
 #ifndef NOWCAST_CORE_SYSTEM_APPLET_H
 #define NOWCAST_CORE_SYSTEM_APPLET_H
@@ -19,6 +19,7 @@ enum applet_kind {
 	APPLET_KIND_COUNT
 };
 
+struct config;
 struct worker_description;
 
 struct applet {
@@ -51,6 +52,12 @@ struct applet_cli {
 	struct cli_spec spec;
 };
 void applet_cli_init(struct applet_cli *storage, const struct applet *self);
+
+/*
+ * Load the configuration of a process called `name`. NULL: it cannot be used; all that is wrong with it has
+ * been said on stderr, and *ret_status is the exit status.
+ */
+struct config *applet_load_config(const char *name, const char *file, int *ret_status);
 
 /* The configuration file of a command: what was given, else $NOWCAST_YAML, else ./nowcast.yaml. */
 const char *applet_config_file(const char *given);

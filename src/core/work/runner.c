@@ -31,31 +31,6 @@ void runner_say(const struct runner *r, const char *format, ...)
 	(void)fprintf(stderr, "nowcast %s: %s\n", r->name, text);
 }
 
-struct config *runner_load_config(const char *name, const char *file)
-{
-	struct config *config = NULL;
-	struct findings findings;
-	struct error error;
-	struct buffer line;
-
-	findings_init(&findings);
-	if (config_load(file, &config, &findings, &error) != NC_OK) {
-		if (findings_count(&findings, SEVERITY_ERROR) == 0)
-			(void)fprintf(stderr, "nowcast %s: %s\n", name, error.text);
-		for (size_t i = 0; i < findings.count; i++) {
-			if (findings.items[i].severity != SEVERITY_ERROR)
-				continue;
-			buffer_init(&line);
-			finding_print(&findings.items[i], &line);
-			(void)fprintf(stderr, "%s\n", line.data);
-			buffer_finish(&line);
-		}
-		config = NULL;
-	}
-	findings_finish(&findings);
-	return config;
-}
-
 /* --- the command line --- */
 
 struct command_line {
@@ -320,8 +295,10 @@ static int run(struct runner *r)
 	(void)signal(
 		SIGCHLD, SIG_DFL); /* if our parent ignores it, ends of children would be lost */
 	err = loop_create(&r->loop, &error);
-	if (err == NC_OK)
+	if (err == NC_OK) {
+		log_flusher_start(&r->flusher, r->loop, &r->log);
 		err = watch_signals(r, &error);
+	}
 	if (err == NC_OK && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		err = error_errno(&error, errno, "cannot become a subreaper");
 	if (err == NC_OK && !r->debug)
@@ -409,13 +386,14 @@ static int fail(const struct runner *r, const struct error *error, int status)
 static int prepare(struct runner *r, const struct command_line *line)
 {
 	struct error error;
+	int status;
 
 	if (r->launch.by_hand) {
 		if (make_launch(r, line, &error) != NC_OK)
 			return fail(r, &error, EXIT_USAGE);
-		r->config = runner_load_config(r->name, line->config_file);
+		r->config = applet_load_config(r->name, line->config_file, &status);
 		if (r->config == NULL)
-			return EXIT_BAD_CONFIG;
+			return status;
 	}
 	r->program = config_find_program(r->config, r->name);
 	if (r->applet == NULL && !command_has_name(r->program)) {

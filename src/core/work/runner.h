@@ -20,12 +20,6 @@
 int runner_main(const struct applet *applet, const char *name, int argc, char **argv);
 
 /*
- * The configuration of a launch by hand. NULL: it cannot be used, and all that is wrong with it has been
- * said on stderr (EXIT_BAD_CONFIG).
- */
-struct config *runner_load_config(const char *name, const char *file);
-
-/*
  * In the child of a fork for a C worker: do its work and return its exit status. `channel` is the stream
  * to the runner (descriptor 3 of the contract). In worker.c; the runner calls it.
  */

@@ -347,9 +347,9 @@ static int debug_main(const struct applet *self, const struct cli_args *args)
 	struct error error;
 	int status;
 
-	config = runner_load_config(self->name, cli_text(args, "config_file"));
+	config = applet_load_config(self->name, cli_text(args, "config_file"), &status);
 	if (config == NULL)
-		return EXIT_BAD_CONFIG;
+		return status;
 	if (log_create(config, self->name, LOG_MODE_DEBUG, &worker.log, &error) != NC_OK) {
 		(void)fprintf(stderr, "nowcast %s: %s\n", self->name, error.text);
 		config_destroy(config);
