@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "applets.h"
@@ -293,6 +294,8 @@ int main(int argc, char **argv)
 	char *name;
 
 	hold_standard_descriptors();
+	/* What is started through /proc/self/exe would show as `exe` in ps and top. Fails for a bad pointer only. */
+	(void)prctl(PR_SET_NAME, "nowcast");
 	if (argc < 1)
 		return show_help();
 	/* argv[0] is the entry point's name, whatever the path of the link was. */

@@ -106,6 +106,8 @@ class Start(Supervised):
         for pid in pids.values():
             self.assertEqual(os.getpgid(pid), pid)
             self.assertEqual(os.readlink(f"/proc/{pid}/fd/0"), "/dev/null")
+            with open(f"/proc/{pid}/comm", encoding="ascii") as name:
+                self.assertEqual(name.read(), "nowcast\n")
 
     def test_a_file_that_cannot_be_used_starts_nothing(self):
         self.system.write("nowcast.yaml", "logging: no\n")
