@@ -729,6 +729,16 @@ static int set_environment(void **state)
 	return setenv("NOWCAST_LOGS", "/logs", 1) || setenv("NOWCAST_ENV", "/env", 1);
 }
 
+static void file_systems_of_other_hosts_are_known_by_their_number(void **state)
+{
+	assert_string_equal(config_network_file_system(0x6969), "NFS");
+	assert_string_equal(config_network_file_system(0xff534d42), "CIFS");
+	/* As a machine gives it whose f_type is a signed number. */
+	assert_string_equal(config_network_file_system((unsigned long)(int)0xff534d42), "CIFS");
+	assert_null(config_network_file_system(0xef53));     /* ext4 */
+	assert_null(config_network_file_system(0x01021994)); /* tmpfs */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -761,6 +771,7 @@ int main(void)
 		cmocka_unit_test(durations_have_units),
 		cmocka_unit_test(templates_take_arguments_and_the_worker),
 		cmocka_unit_test(templates_refuse_what_they_do_not_know),
+		cmocka_unit_test(file_systems_of_other_hosts_are_known_by_their_number),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, set_environment, NULL);

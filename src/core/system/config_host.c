@@ -139,8 +139,7 @@ static void add(struct findings *findings, const struct config *config, enum sev
 	findings_add(findings, severity, name, config->file, 0, 0, "%s", text);
 }
 
-/* The name of a file system that other hosts serve; NULL: it is none, or nobody knows. */
-static const char *network_file_system(const char *path)
+const char *config_network_file_system(unsigned long magic)
 {
 	static const struct {
 		unsigned long magic;
@@ -160,14 +159,20 @@ static const char *network_file_system(const char *path)
 		{ 0x47504653, "GPFS" },
 		{ 0x19830326, "BeeGFS" },
 	};
-	struct statfs status;
 
-	if (statfs(path, &status) < 0)
-		return NULL;
+	/* The numbers have 32 bits, and come sign-extended on some machines. */
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if ((unsigned long)status.f_type == known[i].magic)
+		if ((magic & 0xffffffff) == known[i].magic)
 			return known[i].name;
 	return NULL;
+}
+
+static const char *network_file_system_at(const char *path)
+{
+	struct statfs status;
+
+	return statfs(path, &status) == 0 ? config_network_file_system((unsigned long)status.f_type)
+					  : NULL;
 }
 
 /* Can we make files in this directory? */
@@ -202,7 +207,7 @@ static void check_state(const struct config *config, struct findings *findings)
 		findings->failed = true;
 		return;
 	}
-	network = network_file_system(exists ? config->state_directory : beside);
+	network = network_file_system_at(exists ? config->state_directory : beside);
 	if (network != NULL) {
 		(void)snprintf(text, sizeof(text),
 			"the state directory %s is on a network file system (%s), whose locks and "

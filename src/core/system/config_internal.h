@@ -163,4 +163,7 @@ void take_programs(
 enum nc_err config_inspect_state(
 	const struct config *config, bool *ret_exists, struct error *error);
 
+/* The name of a file system that other hosts serve, by the `f_type` of statfs(2); NULL: another one. */
+const char *config_network_file_system(unsigned long magic);
+
 #endif
