@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-NOWCAST = os.path.abspath(sys.argv.pop(1))
+NOWCAST = os.environ["NOWCAST_TEST_BINARY"] = os.path.abspath(sys.argv.pop(1))
+
+import harness  # needs to know the binary
+
 TOY = pathlib.Path(__file__).resolve().parents[2] / "examples/toy"
 DAEMONS = ["message_broker", "manager", "scheduler"]
 DEADLINE_S = 30
@@ -22,13 +24,7 @@ DEADLINE_S = 30
 
 def wait_for(condition, what):
     """Until condition() is true: its value."""
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not seen within {DEADLINE_S} s: {what}")
+    return harness.wait_until(condition, what, DEADLINE_S)
 
 
 def exists(process):
@@ -53,6 +49,8 @@ class Supervisord(unittest.TestCase):
         self.environment = dict(os.environ, NOWCAST_LOGS=str(self.logs),
                                 NOWCAST_YAML=str(self.directory / "nowcast.yaml"),
                                 PATH=f"{self.directory}/bin:{os.environ['PATH']}")
+        # supervisord is a Python program, and our own supervisor.py would be its package.
+        self.environment.pop("PYTHONPATH", None)
         self.supervisord = subprocess.Popen(
             ["supervisord", "--nodaemon", "-c", "supervisord.ini"], cwd=self.directory, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)

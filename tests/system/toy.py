@@ -10,23 +10,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-NOWCAST = os.path.abspath(sys.argv.pop(1))
+NOWCAST = os.environ["NOWCAST_TEST_BINARY"] = os.path.abspath(sys.argv.pop(1))
+
+import harness  # needs to know the binary
+
 RUN = pathlib.Path(__file__).resolve().parents[2] / "examples/toy/run"
 DEADLINE_S = 60
 
 
 def wait_for(condition, what):
     """Until condition() is true: its value."""
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not seen within {DEADLINE_S} s: {what}")
+    return harness.wait_until(condition, what, DEADLINE_S)
 
 
 def processes_in(directory):

@@ -19,9 +19,9 @@
 #include <cmocka.h>
 
 #include "core/system/door.h"
+#include "run_loop.h"
 
 enum {
-	DEADLINE_MS = 10000,
 	FLOOD = 20000,
 };
 
@@ -39,24 +39,6 @@ struct seen {
 	struct buffer out, in;
 	struct loop_post post;
 };
-
-static void fail_late(void *argument)
-{
-	loop_stop(argument, 99);
-}
-
-static int run(struct loop *loop)
-{
-	struct loop_timer *timer;
-	int status;
-
-	assert_int_equal(
-		loop_timer_start(loop, DEADLINE_MS, false, fail_late, loop, &timer, NULL), NC_OK);
-	status = loop_run(loop, NULL);
-	if (status != 99)
-		loop_timer_cancel(timer);
-	return status;
-}
 
 static void got_request(void *argument, struct door_request *request, const struct door_peer *peer,
 	const char *bytes, size_t len)

@@ -13,10 +13,7 @@
 
 #include "core/system/clock.h"
 #include "core/system/loop.h"
-
-enum {
-	DEADLINE_MS = 10000
-};
+#include "run_loop.h"
 
 struct seen {
 	struct loop *loop;
@@ -27,19 +24,6 @@ struct seen {
 	struct loop_timer *timer;
 	int fds[2];
 };
-
-static void fail_late(void *argument)
-{
-	loop_stop(argument, 99);
-}
-
-/* Run until a callback stops the loop; never for ever. */
-static int run(struct loop *loop)
-{
-	assert_int_equal(
-		loop_timer_start(loop, DEADLINE_MS, false, fail_late, loop, NULL, NULL), NC_OK);
-	return loop_run(loop, NULL);
-}
 
 static int begin(void **state)
 {

@@ -18,9 +18,9 @@
 
 #include "core/system/clock.h"
 #include "core/system/net.h"
+#include "run_loop.h"
 
 enum {
-	DEADLINE_MS = 10000,
 	MANY = 200,
 	PEERS_MOST = 256, /* core/system/net.h */
 };
@@ -36,24 +36,6 @@ struct seen {
 	enum nc_err err;
 	char answer[100];
 };
-
-static void fail_late(void *argument)
-{
-	loop_stop(argument, 99);
-}
-
-static int run(struct loop *loop)
-{
-	struct loop_timer *timer;
-	int status;
-
-	assert_int_equal(
-		loop_timer_start(loop, DEADLINE_MS, false, fail_late, loop, &timer, NULL), NC_OK);
-	status = loop_run(loop, NULL);
-	if (status != 99)
-		loop_timer_cancel(timer);
-	return status;
-}
 
 static void peers_changed(void *argument, unsigned peers)
 {
