@@ -62,8 +62,7 @@ static void note_no_rules(const struct config *config, const char *shown, struct
 	findings_add(findings, SEVERITY_NOTE, "no-rules", config->file, value_line(at),
 		value_column(at), "there is no %s, so no worker launches another%s", shown,
 		is_module ? " (a Python module cannot be used; next_workers.yaml(5) says how rules "
-			    "are "
-			    "written)"
+			    "are written)"
 			  : "");
 }
 
@@ -132,8 +131,8 @@ static void check_programs(const struct config *config, struct findings *finding
 		findings_add(findings, SEVERITY_NOTE, "no-program", config->file, value_line(first),
 			value_column(first),
 			"%zu of %u workers cannot be launched: neither built in nor given a "
-			"`command` "
-			"in the section `workers` (an entry `default` there would do for all): %s",
+			"`command` in the section `workers` (an entry `default` there would do "
+			"for all): %s",
 			count, config->workers_count, names.data);
 	buffer_finish(&names);
 }
@@ -286,13 +285,10 @@ const struct applet applet_check = {
 	.summary = "say what is wrong with a configuration file, before anything starts",
 	.description =
 		"Read the configuration file of a nowcast system and the rules that it names, and "
-		"list "
-		"all that is wrong with them: errors, with which nothing would start; warnings, "
-		"for "
-		"what is most likely not meant; notes, for what is worth knowing. Each is said "
-		"with "
-		"its file, line and column. Also listed is what of this host would not do for it. "
-		"Nothing is changed and nothing is started.",
+		"list all that is wrong with them: errors, with which nothing would start; "
+		"warnings, for what is most likely not meant; notes, for what is worth knowing. "
+		"Each is said with its file, line and column. Also listed is what of this host "
+		"would not do for it. Nothing is changed and nothing is started.",
 	.options = check_options,
 	.run = check_run,
 };

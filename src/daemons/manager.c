@@ -63,8 +63,7 @@ static void write_checklist(void *argument)
 	} else if (err != NC_OK && m->write_timer == NULL) {
 		log_critical(m->daemon.log,
 			"the checklist file cannot be written: %s; the checklist is kept in "
-			"memory, and "
-			"the file is tried again every %d s",
+			"memory, and the file is tried again every %d s",
 			error.text, RETRY_WRITE_MS / 1000);
 		(void)loop_timer_start(m->daemon.loop, RETRY_WRITE_MS, true, write_checklist, m,
 			&m->write_timer, NULL);
@@ -94,8 +93,7 @@ static bool read_checklist(struct manager *m)
 	}
 	log_critical(m->daemon.log,
 		"the checklist file is damaged and was not touched: %s; mend it, or move it away "
-		"to "
-		"begin with an empty one",
+		"to begin with an empty one",
 		error.text);
 	m->daemon.status = EXIT_STATE_DAMAGED;
 	return false;

@@ -333,8 +333,7 @@ static bool reload(void *argument, struct config *config)
 		config->workers_port != before->workers_port ||
 		config->tcp_allowed != before->tcp_allowed)
 		log_warning(broker->daemon.log, "the addresses in the configuration have changed; "
-						"restart the message broker "
-						"to use them");
+						"restart the message broker to use them");
 	return true;
 }
 

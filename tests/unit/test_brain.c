@@ -241,8 +241,7 @@ static void the_last_message_ends_the_launch(void **state)
 
 	snprintf(text, sizeof(text),
 		"{source: sleep, event: started, launch: " ID_1
-		", token: t, payload: {arguments: [x], "
-		"pid: 7, host: localhost, by hand: true}}");
+		", token: t, payload: {arguments: [x], pid: 7, host: localhost, by hand: true}}");
 	assert_string_equal(tell(f, text), "ack");
 	running = brain_running(f->brain);
 	assert_int_equal(value_count(running), 1);

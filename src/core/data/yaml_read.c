@@ -339,8 +339,7 @@ static enum nc_err add_entry(struct reader *r, struct value *map, struct node *k
 		err = error_at(r->error, NC_ERR_INVALID, value_line(key->value),
 			value_column(key->value),
 			"the key `%.100s` is here for the second time; the first one has its value "
-			"on "
-			"line %u",
+			"on line %u",
 			written.data, value_line(before));
 		buffer_finish(&written);
 		goto finish;

@@ -26,11 +26,10 @@ const struct cli_option cli_debug_option[] = {
 		.kind = CLI_KIND_FLAG,
 		.help = "Send logging output to the console instead of the log file, and suppress "
 			"messages to the nowcast manager process. Nowcast system messages that "
-			"would "
-			"normally be sent to the manager are logged to the console, suppressing "
-			"interactions with the manager such as launching other workers. Intended "
-			"only "
-			"for use when the worker is run in foreground from the command-line." },
+			"would normally be sent to the manager are logged to the console, "
+			"suppressing interactions with the manager such as launching other "
+			"workers. Intended only for use when the worker is run in foreground "
+			"from the command-line." },
 	CLI_END,
 };
 

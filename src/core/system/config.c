@@ -395,8 +395,7 @@ enum nc_err config_state_path(
 	if (len >= sizeof(address.sun_path))
 		return error_set(error, NC_ERR_LIMIT,
 			"%s/%s is %zu bytes long, and a socket's path may have %zu; a shorter "
-			"`state "
-			"directory` would do",
+			"`state directory` would do",
 			config->state_directory, name, len, sizeof(address.sun_path) - 1);
 	buffer_printf(out, "%s/%s", config->state_directory, name);
 	return out->failed ? error_nomem(error) : NC_OK;

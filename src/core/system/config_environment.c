@@ -73,8 +73,7 @@ static struct value *expand_text(struct expansion *expansion, const struct value
 		if (end == name || *end != ')') {
 			config_warning(expansion->reading, "bad-variable", value,
 				"`%s` begins the name of an environment variable, which is "
-				"letters, "
-				"digits and _ up to a `)`; it is left as it is",
+				"letters, digits and _ up to a `)`; it is left as it is",
 				opening);
 			buffer_append(&out, rest, (size_t)(name - rest));
 			rest = name;
@@ -160,8 +159,7 @@ static struct value *expand_keys(struct expansion *expansion, const struct value
 		if (value_map_find(changed, name) != NULL)
 			config_error(expansion->reading, "yaml-value", key,
 				"with its environment variable replaced, this key is `%s`, which "
-				"is "
-				"here already",
+				"is here already",
 				value_as_text(name, ""));
 		if (value_map_put_key(changed, name, value_copy(value_map_value_at(map, i))) !=
 			NC_OK)

@@ -248,8 +248,7 @@ static void check_file(const struct config *config, struct findings *findings)
 	else
 		(void)snprintf(text, sizeof(text),
 			"the members of the group with the number %u may write this file, and so "
-			"run "
-			"commands through it",
+			"run commands through it",
 			(unsigned)status.st_gid);
 	add(findings, config, SEVERITY_NOTE, "writable-by-group", text);
 }

@@ -91,8 +91,7 @@ static void check_tcp(
 	if (messaging->tcp == NULL) {
 		config_note(reading, "no-tcp", key,
 			"messages stay on this host, in the state directory; no port is opened "
-			"unless "
-			"`tcp: allowed` stands here");
+			"unless `tcp: allowed` stands here");
 		return;
 	}
 	if (!messaging->has_host || !messaging->has_manager_port || !messaging->has_workers_port)

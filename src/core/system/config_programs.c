@@ -55,8 +55,7 @@ static void take_command(
 	if (!well) {
 		config_error(reading, "bad-command", value,
 			"`command` of the worker `%s` must be a list of words, the program first, "
-			"such "
-			"as [python3, -m, nowcast.workers.%s]; no shell reads it",
+			"such as [python3, -m, nowcast.workers.%s]; no shell reads it",
 			entry->worker, entry->worker);
 		return;
 	}
@@ -124,8 +123,7 @@ static void take_duration(struct reading *reading, const struct value *key,
 	if (!duration_parse(text, ret_ms))
 		config_error(reading, "bad-duration", value,
 			"`%s` of the worker `%s` must be a duration such as `90 s`, `5 min`, `2 h` "
-			"or "
-			"`1 d` (a bare number counts seconds), not `%s`",
+			"or `1 d` (a bare number counts seconds), not `%s`",
 			value_as_text(key, ""), worker, text);
 	free(text);
 }
@@ -253,8 +251,7 @@ static void take_after(
 	else
 		config_error(reading, "bad-choice", value,
 			"`after` of the worker `%s` must be a list of `75` (the exit status), "
-			"`crash` "
-			"and `failure`",
+			"`crash` and `failure`",
 			entry->worker);
 }
 

@@ -25,8 +25,7 @@ static char *name_of_key(struct reading *reading, const struct value *key)
 	else if (!value_is(key, VALUE_TEXT))
 		config_warning(reading, "name-is-no-text", key,
 			"YAML reads the name `%s` as %s; it is taken as it is written, and should "
-			"be "
-			"quoted",
+			"be quoted",
 			name, value_kind_words(value_kind(key)));
 	return name;
 }
@@ -135,8 +134,7 @@ static void take_worker(struct reading *reading, const struct value *key, const 
 	if (!may_name_worker(name)) {
 		config_error(reading, "bad-name", key,
 			"`%s` cannot name a worker: at most %d letters, digits, `_`, `-` and `.`, "
-			"the "
-			"first one a letter, digit or `_`",
+			"the first one a letter, digit or `_`",
 			name, NAME_LONGEST);
 	} else if (!value_is(entry, VALUE_MAP)) {
 		config_error(reading, "wrong-kind", entry,

@@ -60,8 +60,7 @@ static void take_at(
 	else if (!value_is(value, VALUE_TEXT))
 		config_warning(reading, "unquoted-time", value,
 			"YAML reads %s without quotes as the number %lld; it is taken as the time "
-			"of "
-			"day that is written, and should be quoted",
+			"of day that is written, and should be quoted",
 			text, (long long)value_as_int(value, 0));
 	free(text);
 }
@@ -110,8 +109,7 @@ static void take_entry(
 	if (module == NULL || module[0] == '\0') {
 		config_error(reading, "wrong-kind", key,
 			"an entry of `scheduled workers` must begin with the module name of a "
-			"worker, "
-			"such as `nowcast.workers.download_weather`");
+			"worker, such as `nowcast.workers.download_weather`");
 		return;
 	}
 	dot = strrchr(module, '.');
@@ -156,9 +154,8 @@ void take_schedules(
 		else
 			config_error(reading, "bad-entry", entry,
 				"an entry of `scheduled workers` must have one key, the module "
-				"name of "
-				"a worker, with `every`, `at` and `cmd line opts` indented below "
-				"it");
+				"name of a worker, with `every`, `at` and `cmd line opts` "
+				"indented below it");
 	}
 	normal_close(&reading->normal, ']');
 }

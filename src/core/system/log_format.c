@@ -332,8 +332,7 @@ static enum nc_err parse(
 		} else {
 			err = error_set(error, NC_ERR_INVALID,
 				"a %% in a log format is followed by (name) and a conversion, as "
-				"in "
-				"%%(message)s; write %%%% for a percent sign");
+				"in %%(message)s; write %%%% for a percent sign");
 		}
 		if (err != NC_OK)
 			return err;
