@@ -86,6 +86,11 @@ HOSTILE = {
     "an unregistered type": b"{source: sleep, type: explode, payload: null}",
     "the manager itself": b"{source: manager, type: ack, payload: null}",
     "a key twice": b"{source: sleep, source: awaken, type: success}",
+    # What the answers quote of these ends inside a character.
+    "a long key in another script twice": '{"x%s": 1, "x%s": 2}'.replace("%s", "\u00e9" * 60).encode(),
+    "need of a long key in another script": '{source: asker, type: need, payload: "x%s"}'.replace("%s", "\u00e9" * 60).encode(),
+    "a long source in another script": '{source: "x%s", type: success}'.replace("%s", "\u00e9" * 60).encode(),
+    "a long type in another script": '{source: sleep, type: "x%s"}'.replace("%s", "\u00e9" * 60).encode(),
     "a name of 100,000 letters": b"{source: " + b"a" * 100000 + b", type: success, payload: null}",
     "escapes for the terminal": b'{source: "\\e[2J\\e]0;owned\\a", type: success, payload: null}',
     "a line for the log in a name": b'{source: "x\\n2026-11-24 04:00:00,000 CRITICAL [manager] all is lost", type: t, payload: 1}',

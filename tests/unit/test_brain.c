@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/data/utf8.h"
 #include "core/decide/brain.h"
 #include "core/system/log.h"
 #include "failing_malloc.h"
@@ -164,6 +165,27 @@ static void r13_a_bad_message_in_any_script_gets_its_answer(void **state)
 	assert_string_equal(tell(f, text.data), "bad message");
 	message_write(&f->t.reply, &reply);
 	assert_false(reply.failed);
+	buffer_finish(&text);
+	buffer_finish(&reply);
+}
+
+static void r13_a_need_in_any_script_gets_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer text, reply;
+
+	/* Longer than what the answer quotes of it: the cut falls into a character. */
+	buffer_init(&text);
+	buffer_init(&reply);
+	buffer_append_text(&text, "{source: sleep, type: need, payload: \"x");
+	for (int i = 0; i < 60; i++)
+		buffer_append_text(&text, "\u00e9");
+	buffer_append_text(&text, "\"}");
+	assert_string_equal(tell(f, text.data), "no such checklist key");
+	message_write(&f->t.reply, &reply);
+	assert_false(reply.failed);
+	for (size_t i = 0; i < f->t.notes_count; i++)
+		assert_true(utf8_is_valid(f->t.notes[i].text, strlen(f->t.notes[i].text), NULL));
 	buffer_finish(&text);
 	buffer_finish(&reply);
 }
@@ -559,6 +581,7 @@ int main(void)
 		TEST(unknown_workers_and_types_change_nothing),
 		TEST(r13_a_bad_message_gets_an_answer),
 		TEST(r13_a_bad_message_in_any_script_gets_its_answer),
+		TEST(r13_a_need_in_any_script_gets_its_answer),
 		TEST(need_is_answered_from_the_checklist),
 		TEST(clearing_logs_the_checklist_first),
 		TEST(r2_a_message_that_comes_again_is_answered_and_not_done_again),

@@ -43,11 +43,22 @@ static void many_are_kept_and_nowhere_is_allowed(void **state)
 	findings_finish(&findings);
 }
 
+static void a_text_that_is_cut_in_a_character_stays_text(void **state)
+{
+	struct findings findings;
+
+	findings_init(&findings);
+	findings_add(&findings, SEVERITY_NOTE, "n", "f", 1, 1, "`%.2s`", "x\u00e9");
+	assert_string_equal(findings.items[0].text, "`x?`");
+	findings_finish(&findings);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(findings_are_printed_with_their_place),
 		cmocka_unit_test(many_are_kept_and_nowhere_is_allowed),
+		cmocka_unit_test(a_text_that_is_cut_in_a_character_stays_text),
 	};
 
 	return cmocka_run_group_tests_name("finding", tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/data/utf8.h"
+
 static const char *const severity_names[] = {
 	[SEVERITY_ERROR] = "error",
 	[SEVERITY_WARNING] = "warning",
@@ -59,6 +61,8 @@ void findings_add(struct findings *findings, enum severity severity, const char 
 	if (vasprintf(&finding.text, format, arguments) < 0)
 		finding.text = NULL;
 	va_end(arguments);
+	if (finding.text != NULL)
+		utf8_mend(finding.text);
 	finding.file = strdup(file);
 	if (finding.text == NULL || finding.file == NULL || !make_room(findings)) {
 		free(finding.text);

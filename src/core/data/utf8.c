@@ -52,7 +52,7 @@ bool utf8_is_valid(const char *text, size_t len, size_t *ret_at)
 	return true;
 }
 
-void utf8_make_line(char *text)
+void utf8_mend(char *text)
 {
 	size_t len = strlen(text), start = 0, bad;
 
@@ -60,6 +60,11 @@ void utf8_make_line(char *text)
 		text[start + bad] = '?';
 		start += bad + 1;
 	}
+}
+
+void utf8_make_line(char *text)
+{
+	utf8_mend(text);
 	for (char *at = text; *at != '\0'; at++)
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = '?';

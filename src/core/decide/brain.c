@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/data/utf8.h"
 #include "core/data/yaml.h"
 #include "core/decide/brain_internal.h"
 #include "core/system/log.h"
@@ -40,8 +41,10 @@ void brain_note(struct judgement *j, int level, const char *format, ...)
 		return;
 	t->notes = notes;
 	va_start(arguments, format);
-	if (vasprintf(&one.text, format, arguments) >= 0)
+	if (vasprintf(&one.text, format, arguments) >= 0) {
+		utf8_mend(one.text);
 		notes[t->notes_count++] = one;
+	}
 	va_end(arguments);
 }
 
@@ -54,10 +57,17 @@ enum nc_err brain_reply(struct judgement *j, const char *type, const struct valu
 
 enum nc_err brain_reply_words(struct judgement *j, const char *type, const char *words)
 {
-	struct value *payload = value_text(words);
-	enum nc_err err = payload != NULL ? brain_reply(j, type, payload) : error_nomem(j->error);
+	char *whole = strdup(words);
+	struct value *payload;
+	enum nc_err err;
 
+	if (whole == NULL)
+		return error_nomem(j->error);
+	utf8_mend(whole);
+	payload = value_text(whole);
+	err = payload != NULL ? brain_reply(j, type, payload) : error_nomem(j->error);
 	value_destroy(payload);
+	free(whole);
 	return err;
 }
 

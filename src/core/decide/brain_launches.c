@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/data/utf8.h"
 #include "core/decide/brain_internal.h"
 #include "core/system/log.h"
 
@@ -19,6 +20,8 @@ static enum nc_err fill_launch(struct brain_launch *launch, const struct rules_l
 	launch->worker = strdup(wanted->worker);
 	launch->host = strdup(wanted->host);
 	launch->why = strdup(why);
+	if (launch->why != NULL)
+		utf8_mend(launch->why);
 	launch->arguments = calloc(wanted->arguments_count + 1, sizeof(*launch->arguments));
 	if (launch->worker == NULL || launch->host == NULL || launch->why == NULL ||
 		launch->arguments == NULL)
