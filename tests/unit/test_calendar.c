@@ -13,6 +13,10 @@
 
 #define NS INT64_C(1000000000)
 
+/* Rules of their own: the machine's table of zones follows what parliaments decide. */
+#define PACIFIC   "PST8PDT,M3.2.0,M11.1.0"
+#define GREENLAND "<-02>2<-01>,M3.5.0/-1,M10.5.0/0"
+
 static void days_of_two_centuries_follow_each_other(void **state)
 {
 	struct date day = { 2000, 1, 1 };
@@ -119,7 +123,7 @@ static void r18_in_a_spring_gap_it_is_the_first_moment_after_it(void **state)
 {
 	int64_t before;
 
-	zone("America/Vancouver");
+	zone(PACIFIC);
 	before = INT64_C(1772870400) * NS; /* 2026-03-07 00:00 */
 	before = calendar_next_daily(before, 2, 30);
 	assert_string_equal(shown(before), "2026-03-07 02:30");
@@ -135,7 +139,7 @@ static void r18_a_gap_may_cross_midnight_or_swallow_a_day(void **state)
 {
 	int64_t moment;
 
-	zone("America/Godthab");
+	zone(GREENLAND);
 	moment = calendar_next_daily(INT64_C(1774699200) * NS, 23, 45); /* 2026-03-28 10:00 */
 	assert_string_equal(shown(moment), "2026-03-29 00:00");
 	moment = calendar_next_daily(moment, 23, 45);
@@ -152,7 +156,7 @@ static void r18_a_doubled_hour_counts_once(void **state)
 {
 	int64_t first, second;
 
-	zone("America/Vancouver");
+	zone(PACIFIC);
 	first = calendar_next_daily(INT64_C(1793430000) * NS, 1, 30); /* 2026-10-31 00:00 */
 	assert_string_equal(shown(first), "2026-10-31 01:30");
 	first = calendar_next_daily(first, 1, 30);
