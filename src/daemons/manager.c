@@ -1,7 +1,7 @@
 /*
  * The manager: the one that knows. It carries out what the brain (core/decide/brain.h) judges, in this
- * order for each message: checklist file, reply, launches, log lines. One thread owns the state; the message
- * library only queues.
+ * order for each message: the checklist that is cleared into its log, checklist file, reply, log lines,
+ * launches. One thread owns the state; the message library only queues.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -362,19 +362,28 @@ static void make_launch(struct manager *m, const struct brain_launch *launch)
 }
 
 /* All that a transaction asks for, but its reply. */
-static void carry_out(struct manager *m, struct transaction *t)
+/* The blocks among the notes (the checklist that is being cleared), or the other ones. */
+static void log_notes(struct manager *m, const struct transaction *t, bool blocks)
 {
 	for (size_t i = 0; i < t->notes_count; i++) {
+		const struct brain_note *note = &t->notes[i];
 		const struct log_record record = {
-			.logger = t->notes[i].logger != NULL ? t->notes[i].logger : "manager",
-			.level = t->notes[i].level,
-			.message = t->notes[i].text,
-			.keep_newlines = t->notes[i].block,
+			.logger = note->logger != NULL ? note->logger : "manager",
+			.level = note->level,
+			.message = note->text,
+			.keep_newlines = note->block,
 		};
 
-		if (t->notes[i].logger == NULL || log_has_handlers(m->daemon.log, record.logger))
+		if (note->block == blocks &&
+			(note->logger == NULL || log_has_handlers(m->daemon.log, record.logger)))
 			log_record(m->daemon.log, &record);
 	}
+}
+
+/* What comes behind the reply. */
+static void carry_out(struct manager *m, struct transaction *t)
+{
+	log_notes(m, t, false);
 	for (size_t i = 0; i < t->launches_count; i++)
 		make_launch(m, &t->launches[i]);
 	transaction_finish(t);
@@ -406,6 +415,8 @@ static void message_came(void *argument, struct net_request *request, const char
 	}
 	buffer_init(&reply);
 	message_write(&t.reply, &reply);
+	/* What is cleared is kept in the log only: it is there before it is nowhere else. */
+	log_notes(m, &t, true);
 	if (t.checklist_changed)
 		write_checklist(m);
 	if (reply.failed)
