@@ -4,6 +4,7 @@
 The arguments are the binary and the source directory.
 """
 import fcntl
+import json
 import os
 import pty
 import re
@@ -325,8 +326,50 @@ class Help(Story):
             self.assertTrue(said.endswith(f"nowcast {name}: error: unrecognized arguments: --zork\n"), said)
 
 
+class Check(Story):
+    def test_json_says_what_the_text_says(self):
+        config = self.place / "nowcast.yaml"
+        config.write_text(CONFIG + "checklst file: x.yaml\nzmq: {host: localhost, prts: {}}\nlogging: no\n", encoding="utf-8")
+        text = self.run_nowcast("check", "nowcast.yaml")
+        done = self.run_nowcast("check", "nowcast.yaml", "--json")
+        self.assertEqual((done.returncode, text.returncode, done.stderr), (8, 8, ""))
+        report = json.loads(done.stdout)
+        self.assertEqual(report["file"], "nowcast.yaml")
+        lines = []
+        for found in report["findings"]:
+            place = f":{found['line']}:{found['column']}" if found["line"] is not None else ""
+            lines.append(f"{found['file']}{place}: {found['severity']}: {found['text']} [{found['name']}]")
+        self.assertEqual(lines, text.stdout.splitlines()[:-1])
+        for kind in ("error", "warning", "note"):
+            self.assertEqual(report[f"{kind}s"], sum(found["severity"] == kind for found in report["findings"]))
+        self.assertGreater(report["errors"], 0)
+
+    def test_the_file_is_that_of_the_environment_or_the_usual_one(self):
+        self.assertTrue(self.good("check").splitlines()[-1].startswith("nowcast.yaml: 0 errors"))
+        (self.place / "nowcast.yaml").rename(self.place / "other.yaml")
+        self.assertEqual(self.run_nowcast("check").returncode, 8)
+        shown = self.good("check", env={"PATH": "/usr/bin:/bin", "NOWCAST_YAML": "other.yaml"})
+        self.assertTrue(shown.splitlines()[-1].startswith("other.yaml: 0 errors"))
+
+    def test_a_full_disk_is_told(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([NOWCAST, "check"], cwd=self.place, stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=30, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No space left on device", done.stderr)
+
+
 class Configured(Story):
     """Workers that only the configuration file names."""
+
+    def test_the_help_of_a_program_is_its_own(self):
+        self.assertEqual(self.good("make_plots", "nowcast.yaml", "-h"), f"plots of {self.place}/nowcast.yaml\n")
+
+    def test_without_a_configuration_its_link_says_what_is_missing(self):
+        (self.place / "make_plots").symlink_to(NOWCAST)
+        done = self.run_command(self.place / "make_plots")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("make_plots", done.stderr)
 
     def test_its_program_is_run(self):
         done = self.run_nowcast("make_plots", "nowcast.yaml", "--debug")

@@ -89,11 +89,10 @@ enum nc_err door_ask(struct door_client *client, const void *bytes, size_t len, 
 
 /* --- the client, without a loop (commands, log lines) --- */
 
-/* Connect, ask, wait for the answer (appended to `answer`), close; blocks at most `timeout_ms`. */
-enum nc_err door_call(const char *path, const void *bytes, size_t len, int64_t timeout_ms,
-	struct buffer *answer, struct error *error);
-
-/* The same on a connection that is kept: *fd is -1 at first, and again after a failure. */
+/*
+ * Connect, ask, wait for the answer (appended to `answer`); blocks at most `timeout_ms`. The connection is
+ * kept in *fd, which is -1 at first, and again after a failure; the caller closes it.
+ */
 enum nc_err door_call_kept(int *fd, const char *path, const void *bytes, size_t len,
 	int64_t timeout_ms, struct buffer *answer, struct error *error);
 

@@ -347,14 +347,3 @@ enum nc_err door_call_kept(int *fd, const char *path, const void *bytes, size_t 
 	buffer_finish(&in);
 	return err;
 }
-
-enum nc_err door_call(const char *path, const void *bytes, size_t len, int64_t timeout_ms,
-	struct buffer *answer, struct error *error)
-{
-	int fd = -1;
-	enum nc_err err = door_call_kept(&fd, path, bytes, len, timeout_ms, answer, error);
-
-	if (fd >= 0)
-		(void)sys_close(fd);
-	return err;
-}
