@@ -171,8 +171,8 @@ static const char *suggest_worker(const struct config *config, const char *name)
 }
 
 /*
- * A worker that only the configuration can know. The runner says that it has no program for a name; when
- * the whole configuration does not have the name, it was most likely meant to be another one.
+ * A worker that only the configuration can know. When it does not have the name either, it was most likely
+ * meant to be another one.
  */
 static int run_configured(const char *config_file, int argc, char **argv)
 {
@@ -180,7 +180,7 @@ static int run_configured(const char *config_file, int argc, char **argv)
 	struct config *config = NULL;
 	const char *near;
 
-	if (status != EXIT_BAD_CONFIG || config_load(config_file, &config, NULL, NULL) != NC_OK)
+	if (status != EXIT_NO_SUCH_THING || config_load(config_file, &config, NULL, NULL) != NC_OK)
 		return status;
 	if (config_find_worker(config, argv[0]) == NULL &&
 		config_find_program(config, argv[0])->command_count == 0) {
@@ -188,7 +188,6 @@ static int run_configured(const char *config_file, int argc, char **argv)
 		(void)fprintf(stderr, "nowcast: %s has no worker of that name%s%s%s\n", config_file,
 			near != NULL ? "; did you mean `" : "", near != NULL ? near : "",
 			near != NULL ? "`?" : "");
-		status = EXIT_NO_SUCH_THING;
 	}
 	config_destroy(config);
 	return status;

@@ -397,6 +397,8 @@ static int prepare(struct runner *r, const struct command_line *line)
 	}
 	r->program = config_find_program(r->config, r->name);
 	if (r->applet == NULL && !command_has_name(r->program)) {
+		if (config_find_worker(r->config, r->name) == NULL)
+			return EXIT_NO_SUCH_THING;
 		(void)error_set(&error, NC_ERR_INVALID,
 			"%s: there is no program for this worker: it is not built in, and "
 			"`workers:` has no command for it",

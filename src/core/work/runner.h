@@ -16,6 +16,10 @@
  * Run a worker; returns the exit status of the whole process. argv: NAME CONFIG ARGS... For one built in
  * (`applet` with a description) the worker is forked; else the program that the configuration names for
  * `name` is spawned. worker_main() comes here when it is not --debug.
+ *
+ * EXIT_NO_SUCH_THING before anything was said: the configuration has no worker of that name. Which one was
+ * meant is for the caller to guess, who knows those that are built in. (A worker may end with that status,
+ * too: the configuration has its name.)
  */
 int runner_main(const struct applet *applet, const char *name, int argc, char **argv);
 
