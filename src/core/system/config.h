@@ -162,5 +162,8 @@ enum nc_err config_type_from_template(const char *template, const char *worker,
 #define STATE_MANAGER_DOOR    "manager.sock" /* operators' questions (part C) */
 #define STATE_SUPERVISOR_DOOR "supervisor.sock"
 #define STATE_LAUNCHES        "launches" /* one directory a launch: its output */
+#define STATE_CLAIMS          "claims"   /* one file a launch each: core/work/claim.h, */
+#define STATE_ENDS            "ends"     /* exit_record.h, */
+#define STATE_SPOOL           "spool"    /* spool.h */
 
 #endif

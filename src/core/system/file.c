@@ -77,8 +77,8 @@ static enum nc_err sync_directory(const char *path, struct error *error)
 	return err;
 }
 
-static enum nc_err write_new(
-	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
+static enum nc_err write_new(const char *path, const void *bytes, size_t len, mode_t mode,
+	bool sync, struct error *error)
 {
 	enum nc_err err = NC_OK;
 	int fd;
@@ -89,7 +89,8 @@ static enum nc_err write_new(
 	fd = sys_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return error_errno(error, errno, "cannot create %s", path);
-	if (sys_write_all(fd, bytes, len) < 0 || fchmod(fd, mode) < 0 || sys_fsync(fd) < 0)
+	if (sys_write_all(fd, bytes, len) < 0 || fchmod(fd, mode) < 0 ||
+		(sync && sys_fsync(fd) < 0))
 		err = error_errno(error, errno, "cannot write %s", path);
 	if (sys_close(fd) < 0 && err == NC_OK)
 		err = error_errno(error, errno, "cannot write %s", path);
@@ -98,8 +99,8 @@ static enum nc_err write_new(
 	return err;
 }
 
-enum nc_err file_replace(
-	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
+static enum nc_err replace(const char *path, const void *bytes, size_t len, mode_t mode, bool sync,
+	struct error *error)
 {
 	struct buffer temporary;
 	enum nc_err err;
@@ -108,15 +109,27 @@ enum nc_err file_replace(
 	buffer_printf(&temporary, "%s.new", path);
 	if (temporary.failed)
 		return error_nomem(error);
-	err = write_new(temporary.data, bytes, len, mode, error);
+	err = write_new(temporary.data, bytes, len, mode, sync, error);
 	if (err == NC_OK && sys_rename(temporary.data, path) < 0) {
 		err = error_errno(error, errno, "cannot rename %s to %s", temporary.data, path);
 		(void)sys_unlink(temporary.data);
 	}
-	if (err == NC_OK)
+	if (err == NC_OK && sync)
 		err = sync_directory(path, error);
 	buffer_finish(&temporary);
 	return err;
+}
+
+enum nc_err file_replace(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
+{
+	return replace(path, bytes, len, mode, true, error);
+}
+
+enum nc_err file_replace_unsynced(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
+{
+	return replace(path, bytes, len, mode, false, error);
 }
 
 const char *path_base(const char *path)

@@ -25,6 +25,14 @@ enum nc_err file_read(const char *path, size_t limit, struct buffer *out, struct
 enum nc_err file_replace(
 	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
 
+/*
+ * The same without fsync, for what need not outlive the machine's own fall: whatever ends the process, the
+ * old or the new one is there; after a power failure it may be empty or absent. The temporary file is
+ * PATH.new; one that a killed process left is replaced next time.
+ */
+enum nc_err file_replace_unsynced(
+	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
+
 /* The directory part of `path` ("." when it has none), to be freed; NULL: out of memory. */
 char *path_directory(const char *path);
 /* `name` itself when it is absolute, else DIRECTORY/NAME; to be freed; NULL: out of memory. */

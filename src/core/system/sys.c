@@ -58,6 +58,11 @@ int sys_rename(const char *from, const char *to)
 	return rename(from, to);
 }
 
+int sys_link(const char *from, const char *to)
+{
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW);
+}
+
 int sys_unlink(const char *path)
 {
 	return unlink(path);

@@ -20,6 +20,7 @@ ssize_t sys_read(int fd, void *bytes, size_t size);
 ssize_t sys_write(int fd, const void *bytes, size_t len); /* may be short */
 int sys_fsync(int fd);
 int sys_rename(const char *from, const char *to);
+int sys_link(const char *from, const char *to); /* a link at `from` is followed */
 int sys_unlink(const char *path);
 int sys_mkdir(const char *path, mode_t mode);
 int sys_kill(pid_t pid, int signo);

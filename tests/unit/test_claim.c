@@ -1,0 +1,267 @@
+/* core/work/claim */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/system/id.h"
+#include "core/work/claim.h"
+#include "failing_sys.h"
+
+static char directory[64], id[ID_TEXT_SIZE];
+
+static int begin(void **state)
+{
+	(void)snprintf(directory, sizeof(directory), "/tmp/nowcast-claim-XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(id_make(id, NULL), NC_OK);
+	return 0;
+}
+
+static void path_of(const char *name, char path[200])
+{
+	(void)snprintf(path, 200, "%s/claims%s%s", directory, name[0] != '\0' ? "/" : "", name);
+}
+
+/* Fails when something else was left. */
+static int end(void **state)
+{
+	char path[200];
+
+	path_of(id, path);
+	(void)unlink(path);
+	path_of("", path);
+	(void)rmdir(path);
+	assert_int_equal(rmdir(directory), 0);
+	return 0;
+}
+
+static enum claim_state look(void)
+{
+	enum claim_state claim = CLAIM_NONE;
+
+	assert_int_equal(claim_look(directory, id, &claim, NULL), NC_OK);
+	return claim;
+}
+
+static void r3_a_claim_is_held_while_its_owner_lives_and_then_free(void **state)
+{
+	int fd = -1, descriptors = count_descriptors();
+	struct stat status;
+	char path[200];
+
+	assert_int_equal(look(), CLAIM_NONE);
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	assert_int_equal(look(), CLAIM_HELD);
+	assert_int_not_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+	path_of(id, path);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	path_of("", path);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0700);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(look(), CLAIM_FREE);
+	assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void r3_nobody_claims_a_second_time_also_when_the_first_is_gone(void **state)
+{
+	struct error error = { 0 };
+	int fd = -1, other = -1;
+
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	assert_int_equal(claim_take(directory, id, &other, &error), NC_ERR_REFUSED);
+	assert_non_null(strstr(error.text, id));
+	/* Trying has not taken the lock away. */
+	assert_int_equal(look(), CLAIM_HELD);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(claim_take(directory, id, &other, NULL), NC_ERR_REFUSED);
+	assert_int_equal(other, -1);
+	assert_int_equal(claim_remove(directory, id, NULL), NC_OK);
+	assert_int_equal(look(), CLAIM_NONE);
+	assert_int_equal(claim_remove(directory, id, NULL), NC_OK);
+}
+
+static void r3_the_lock_goes_with_the_last_process_that_inherited_it(void **state)
+{
+	int fd = -1, wait_status;
+	pid_t pid;
+
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(look(), CLAIM_HELD);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+	assert_int_equal(look(), CLAIM_FREE);
+}
+
+/* Each of them tries; exactly one wins. */
+static void r3_of_many_at_once_one_claims(void **state)
+{
+	enum {
+		MANY = 16
+	};
+	int start[2], winners = 0;
+	pid_t pids[MANY];
+
+	assert_int_equal(pipe(start), 0);
+	for (int i = 0; i < MANY; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			int fd = -1;
+			char byte;
+
+			(void)close(start[1]);
+			if (read(start[0], &byte, 1) != 0) /* until all are there */
+				_exit(100);
+			_exit(claim_take(directory, id, &fd, NULL) == NC_OK ? 1 : 0);
+		}
+	}
+	assert_int_equal(close(start[0]), 0);
+	assert_int_equal(close(start[1]), 0);
+	for (int i = 0; i < MANY; i++) {
+		int wait_status = -1;
+
+		assert_int_equal(waitpid(pids[i], &wait_status, 0), pids[i]);
+		assert_true(WIFEXITED(wait_status));
+		winners += WEXITSTATUS(wait_status);
+	}
+	assert_int_equal(winners, 1);
+}
+
+static enum claim_state seen_when_linked;
+
+static void look_at_it(void)
+{
+	seen_when_linked = look();
+}
+
+/* At the very moment when it can be seen. */
+static void r3_a_claim_is_never_seen_unlocked(void **state)
+{
+	int fd = -1;
+
+	calls_after_link = look_at_it;
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	calls_after_link = NULL;
+	assert_int_equal(seen_when_linked, CLAIM_HELD);
+	assert_int_equal(close(fd), 0);
+}
+
+static void s5_what_is_no_id_becomes_no_path(void **state)
+{
+	static const char *const bad[] = { "", ".", "../x", "/etc/passwd",
+		"01A20EEE-d6c7-729d-bbad-58403315bdaa", "01a20eee-d6c7-729d-bbad-5840331/../a" };
+	enum claim_state claim;
+	int fd = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(claim_take(directory, bad[i], &fd, NULL), NC_ERR_INVALID);
+		assert_int_equal(claim_look(directory, bad[i], &claim, NULL), NC_ERR_INVALID);
+		assert_int_equal(claim_remove(directory, bad[i], NULL), NC_ERR_INVALID);
+	}
+	assert_int_equal(fd, -1);
+}
+
+static void s5_a_link_in_its_place_is_not_followed(void **state)
+{
+	enum claim_state claim;
+	char path[200];
+	int fd = -1;
+
+	path_of("", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	path_of(id, path);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(claim_look(directory, id, &claim, NULL), NC_ERR_SYSTEM);
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_ERR_REFUSED);
+}
+
+static void a_file_system_without_unnamed_files_will_do(void **state)
+{
+	int fd = -1, other = -1;
+	char path[200];
+
+	path_of("", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	calls_fail_at(1, EOPNOTSUPP);
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	assert_true(calls_have_failed());
+	assert_int_equal(look(), CLAIM_HELD);
+	calls_fail_at(1, EOPNOTSUPP);
+	assert_int_equal(claim_take(directory, id, &other, NULL), NC_ERR_REFUSED);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(look(), CLAIM_FREE);
+}
+
+/* Whichever call fails: nothing is claimed, or all of it, and nothing is left open or lying around. */
+static void r20_a_call_that_fails_leaves_no_half_claim(void **state)
+{
+	int descriptors = count_descriptors(), failures = 0;
+
+	for (long nth = 1;; nth++) {
+		struct error error = { 0 };
+		int fd = -1;
+		enum nc_err err;
+		bool failed;
+
+		calls_fail_at(nth, ENOSPC);
+		err = claim_take(directory, id, &fd, &error);
+		failed = calls_have_failed();
+		if (err == NC_OK) {
+			assert_int_equal(look(), CLAIM_HELD);
+			assert_int_equal(close(fd), 0);
+			assert_int_equal(claim_remove(directory, id, NULL), NC_OK);
+			if (!failed)
+				break;
+			continue;
+		}
+		failures++;
+		assert_true(failed);
+		assert_int_equal(err, NC_ERR_SYSTEM);
+		assert_int_equal(error.sys_errno, ENOSPC);
+		assert_int_equal(look(), CLAIM_NONE);
+		assert_int_equal(count_descriptors(), descriptors);
+	}
+	assert_true(failures >= 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			r3_a_claim_is_held_while_its_owner_lives_and_then_free, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r3_nobody_claims_a_second_time_also_when_the_first_is_gone, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r3_the_lock_goes_with_the_last_process_that_inherited_it, begin, end),
+		cmocka_unit_test_setup_teardown(r3_of_many_at_once_one_claims, begin, end),
+		cmocka_unit_test_setup_teardown(r3_a_claim_is_never_seen_unlocked, begin, end),
+		cmocka_unit_test_setup_teardown(s5_what_is_no_id_becomes_no_path, begin, end),
+		cmocka_unit_test_setup_teardown(s5_a_link_in_its_place_is_not_followed, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_file_system_without_unnamed_files_will_do, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r20_a_call_that_fails_leaves_no_half_claim, begin, end),
+	};
+
+	return cmocka_run_group_tests_name("claim", tests, NULL, NULL);
+}
