@@ -93,23 +93,51 @@ static void r3_nobody_claims_a_second_time_also_when_the_first_is_gone(void **st
 	assert_int_equal(claim_remove(directory, id, NULL), NC_OK);
 }
 
-static void r3_the_lock_goes_with_the_last_process_that_inherited_it(void **state)
+/* The worker inherits the shared lock; the runner ends first, then the worker. */
+static void r3_a_worker_without_its_runner_can_be_told_from_one_with_it(void **state)
 {
-	int fd = -1, wait_status;
+	int fd = -1, shared = -1, ready[2], wait_status;
+	char byte;
 	pid_t pid;
 
 	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	assert_int_equal(claim_share(fd, &shared, NULL), NC_OK);
+	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		(void)close(fd);
+		(void)close(ready[1]);
+		(void)alarm(30);
 		(void)pause();
 		_exit(0);
 	}
-	assert_int_equal(close(fd), 0);
+	assert_int_equal(close(ready[1]), 0);
+	assert_int_equal(read(ready[0], &byte, 1), 0); /* it is so far */
+	assert_int_equal(close(ready[0]), 0);
+	assert_int_equal(close(shared), 0);
 	assert_int_equal(look(), CLAIM_HELD);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(look(), CLAIM_ORPHANED);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &wait_status, 0), pid);
 	assert_int_equal(look(), CLAIM_FREE);
+}
+
+/* What an attempt has left running does not stop the next one. */
+static void a_claim_is_shared_as_often_as_one_likes(void **state)
+{
+	int fd = -1, first = -1, second = -1;
+
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	assert_int_equal(claim_share(fd, &first, NULL), NC_OK);
+	assert_int_equal(claim_share(fd, &second, NULL), NC_OK);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(close(first), 0);
+	assert_int_equal(look(), CLAIM_ORPHANED);
+	assert_int_equal(close(second), 0);
+	assert_int_equal(look(), CLAIM_FREE);
+	assert_int_equal(claim_share(-1, &first, NULL), NC_ERR_SYSTEM);
 }
 
 /* Each of them tries; exactly one wins. */
@@ -252,7 +280,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			r3_nobody_claims_a_second_time_also_when_the_first_is_gone, begin, end),
 		cmocka_unit_test_setup_teardown(
-			r3_the_lock_goes_with_the_last_process_that_inherited_it, begin, end),
+			r3_a_worker_without_its_runner_can_be_told_from_one_with_it, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_claim_is_shared_as_often_as_one_likes, begin, end),
 		cmocka_unit_test_setup_teardown(r3_of_many_at_once_one_claims, begin, end),
 		cmocka_unit_test_setup_teardown(r3_a_claim_is_never_seen_unlocked, begin, end),
 		cmocka_unit_test_setup_teardown(s5_what_is_no_id_becomes_no_path, begin, end),

@@ -12,6 +12,12 @@
 #include "core/system/sys.h"
 #include "core/work/state_file.h"
 
+/* Which byte of the file each lock is of. */
+enum {
+	LOCK_RUNNER,
+	LOCK_WORKER,
+};
+
 /* A file in the directory of claims that is there under no name, or under one that is no claim. */
 struct draft {
 	int fd;
@@ -57,13 +63,35 @@ static enum nc_err make_draft(struct draft *draft, const char *state_directory,
 	return NC_OK;
 }
 
+static enum nc_err lock(int fd, short type, off_t byte, struct error *error)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return error_errno(error, errno, "cannot lock the claim of a launch");
+	return NC_OK;
+}
+
+static enum nc_err is_locked(int fd, off_t byte, bool *ret_locked, struct error *error)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
+	};
+
+	/* Asks who would stand in the way of such a lock. */
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		return error_errno(error, errno, "cannot look at the lock of a claim");
+	*ret_locked = lock.l_type != F_UNLCK;
+	return NC_OK;
+}
+
 /* It is locked before it has the name by which others look for it. */
 static enum nc_err publish(const struct draft *draft, const char *path, struct error *error)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	enum nc_err err = lock(draft->fd, F_WRLCK, LOCK_RUNNER, error);
 
-	if (fcntl(draft->fd, F_OFD_SETLK, &lock) < 0)
-		return error_errno(error, errno, "cannot lock %s", path);
+	if (err != NC_OK)
+		return err;
 	if (sys_link(draft->name, path) == 0)
 		return NC_OK;
 	if (errno == EEXIST)
@@ -98,30 +126,57 @@ enum nc_err claim_take(
 	return err;
 }
 
+enum nc_err claim_share(int fd, int *ret_fd, struct error *error)
+{
+	char name[40];
+	enum nc_err err;
+	int shared;
+
+	/* A new open file: what is inherited must not be the runner's own. */
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	shared = sys_open(name, O_RDONLY, 0);
+	if (shared < 0)
+		return error_errno(error, errno, "cannot open the claim of a launch again");
+	err = lock(shared, F_RDLCK, LOCK_WORKER, error);
+	if (err == NC_OK)
+		*ret_fd = shared;
+	else
+		(void)sys_close(shared);
+	return err;
+}
+
+static enum nc_err look(int fd, enum claim_state *ret_state, struct error *error)
+{
+	bool runner = false, worker = false;
+	enum nc_err err = is_locked(fd, LOCK_RUNNER, &runner, error);
+
+	if (err == NC_OK)
+		err = is_locked(fd, LOCK_WORKER, &worker, error);
+	if (err == NC_OK)
+		*ret_state = runner ? CLAIM_HELD : worker ? CLAIM_ORPHANED : CLAIM_FREE;
+	return err;
+}
+
 enum nc_err claim_look(const char *state_directory, const char *id, enum claim_state *ret_state,
 	struct error *error)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	enum claim_state state = CLAIM_NONE;
 	struct buffer path;
 	enum nc_err err;
-	int fd = -1;
+	int fd;
 
 	buffer_init(&path);
 	err = state_file_path(state_directory, STATE_CLAIMS, id, &path, error);
-	if (err == NC_OK)
+	if (err == NC_OK) {
 		fd = sys_open(path.data, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	if (err == NC_OK && fd < 0 && errno != ENOENT) {
-		err = error_errno(error, errno, "cannot open %s", path.data);
-	} else if (fd >= 0) {
-		/* Asks who would stand in the way of such a lock. */
-		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
-			err = error_errno(error, errno, "cannot look at the lock of %s", path.data);
-		state = lock.l_type == F_UNLCK ? CLAIM_FREE : CLAIM_HELD;
-		(void)sys_close(fd);
+		if (fd >= 0) {
+			err = look(fd, ret_state, error);
+			(void)sys_close(fd);
+		} else if (errno == ENOENT) {
+			*ret_state = CLAIM_NONE;
+		} else {
+			err = error_errno(error, errno, "cannot open %s", path.data);
+		}
 	}
-	if (err == NC_OK)
-		*ret_state = state;
 	buffer_finish(&path);
 	return err;
 }

@@ -13,6 +13,7 @@
 
 enum {
 	CONTRACT_FD = 3,
+	CONTRACT_CLAIM_FD = 4, /* the claim of the launch (claim.h), for the worker to keep open */
 	CONTRACT_LINE_MOST = 1 << 20, /* bytes, without the newline */
 };
 
