@@ -35,6 +35,12 @@ struct rules *rules_none(void);
 
 void rules_destroy(struct rules *rules); /* accepts NULL */
 
+/*
+ * Append the rules as a file: read again, it gives the same rules. Comments and the look of the original are not
+ * kept. NC_ERR_NOMEM.
+ */
+enum nc_err rules_print(const struct rules *rules, struct buffer *out, struct error *error);
+
 /* What a message is judged by. All of it stays the caller's. */
 struct rules_input {
 	const char *worker, *type;
