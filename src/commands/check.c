@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "applets.h"
+#include "commands/rules_file.h"
 #include "core/data/json.h"
 #include "core/decide/rules.h"
 #include "core/system/applet.h"
@@ -36,61 +37,36 @@ static const struct cli_option check_options[] = {
 
 /* --- rules --- */
 
-/* The rules file as people name it: beside the configuration file, in the words of the command line. */
-static char *shown_rules_file(const struct config *config)
-{
-	size_t len = strlen(config->directory);
-	const char *rest = config->rules_file;
-	char *directory, *shown;
-
-	if (strncmp(rest, config->directory, len) != 0 || rest[len] != '/')
-		return strdup(rest);
-	if (strchr(config->file, '/') == NULL)
-		return strdup(rest + len + 1);
-	directory = path_directory(config->file);
-	shown = directory != NULL ? path_join(directory, rest + len + 1) : NULL;
-	free(directory);
-	return shown;
-}
-
-static void note_no_rules(const struct config *config, const char *shown, struct findings *findings)
+/* A deployment that has its rules as Python functions would run without any. */
+static void say_no_rules(const struct config *config, const char *shown, struct findings *findings)
 {
 	const struct value *registry = value_map_get(config->tree, "message registry");
 	const struct value *at = value_map_get(registry, "next workers module");
 	bool is_module = strcmp(path_base(config->rules_file), path_base(config->rules_name)) != 0;
 
-	findings_add(findings, SEVERITY_NOTE, "no-rules", config->file, value_line(at),
-		value_column(at), "there is no %s, so no worker launches another%s", shown,
-		is_module ? " (a Python module cannot be used; next_workers.yaml(5) says how rules "
-			    "are written)"
-			  : "");
+	if (is_module && at != NULL)
+		findings_add(findings, SEVERITY_WARNING, "python-rules", config->file,
+			value_line(at), value_column(at),
+			"`%.100s` is a Python module, which cannot be used, and there is no %s in its "
+			"place, so no worker launches another; next_workers.yaml(5) says how rules "
+			"are written",
+			config->rules_name, shown);
+	else
+		findings_add(findings, SEVERITY_NOTE, "no-rules", config->file, value_line(at),
+			value_column(at), "there is no %s, so no worker launches another", shown);
 }
 
 static void check_rules(const struct config *config, struct findings *findings)
 {
-	char *shown = shown_rules_file(config);
+	char *shown = rules_file_shown(config);
 	struct rules *rules = NULL;
-	struct error error = { 0 };
-	struct buffer text;
-	enum nc_err err;
+	enum nc_err err = rules_file_read(config, &rules, findings);
 
-	buffer_init(&text);
-	if (shown == NULL) {
+	if (err == NC_ERR_NOMEM || shown == NULL)
 		findings->failed = true;
-		goto finish;
-	}
-	err = file_read(config->rules_file, yaml_file_limits.bytes, &text, &error);
-	if (err == NC_ERR_NOT_FOUND)
-		note_no_rules(config, shown, findings);
-	else if (err != NC_OK)
-		findings_add(findings, SEVERITY_ERROR, "unreadable", shown, 0, 0,
-			"the rules cannot be read: %s", error.text);
-	else if (rules_read(shown, text.data, text.len, config, &rules, findings, &error) ==
-		 NC_ERR_NOMEM)
-		findings->failed = true;
-finish:
+	else if (err == NC_ERR_NOT_FOUND)
+		say_no_rules(config, shown, findings);
 	rules_destroy(rules);
-	buffer_finish(&text);
 	free(shown);
 }
 

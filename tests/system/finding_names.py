@@ -7,7 +7,7 @@ import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # Functions that take the name of a finding as a literal before the text; elsewhere it follows the severity.
-CALLS = r"\b(?:config_(?:error|warning|note)|pass_error|findings_add|add)\("
+CALLS = r"\b(?:config_(?:error|warning|note)|pass_error|rules_(?:error|warning)(?:_at)?|findings_add|add)\("
 STRING = r"\"((?:[^\"\\]|\\.)*)\""
 
 

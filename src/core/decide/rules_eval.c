@@ -1,254 +1,196 @@
-/* A message against the rules: which launches? A pure function of its input. */
+/*
+ * A message against the rules: what is next? A pure function of its input. The rules of the worker are worked in
+ * order, then those of any worker; the first one that fails ends it, and nothing of it remains.
+ */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/decide/rules_internal.h"
 
-struct evaluation {
-	const struct rules *rules;
-	const struct rules_input *input;
-	struct value *captures;
-	struct value *today;
-	struct value *made; /* a list of values that are in none of the input */
-	bool nomem;         /* for one of them */
-	struct error *error;
-	unsigned line, column; /* of the command that is worked */
+/* The host of the launches in a step: printed when the first one needs it. */
+struct host {
+	const struct template *template;
+	char *text;
+	struct host *around; /* of the step around it */
 };
 
-void rules_decision_finish(struct rules_decision *decision)
-{
-	for (size_t i = 0; i < decision->count; i++) {
-		struct rules_launch *launch = &decision->launches[i];
+static enum nc_err work_step(
+	struct evaluation *e, const struct step *step, struct host *around, bool *ret_held);
 
-		for (size_t j = 0; j < launch->arguments_count; j++)
-			free(launch->arguments[j]);
-		free(launch->arguments);
-		free(launch->worker);
-		free(launch->host);
+/* *ret_host stays the host's. */
+static enum nc_err find_host(struct evaluation *e, struct host *host, const char **ret_host)
+{
+	enum nc_err err;
+
+	while (host != NULL && host->template->count == 0)
+		host = host->around;
+	if (host == NULL) {
+		*ret_host = "localhost";
+		return NC_OK;
 	}
-	free(decision->launches);
-	*decision = (struct rules_decision){ 0 };
-}
-
-static enum nc_err print_template(
-	struct evaluation *e, const struct template *template, struct buffer *out);
-
-static const struct value *base_of(const struct evaluation *e, const char *name)
-{
-	if (strcmp(name, "payload") == 0)
-		return e->input->payload;
-	if (strcmp(name, "config") == 0)
-		return e->input->config;
-	if (strcmp(name, "checklist") == 0)
-		return e->input->checklist;
-	if (strcmp(name, "launch") == 0)
-		return e->input->launch;
-	if (strcmp(name, "today") == 0)
-		return e->today;
-	return value_map_get(e->captures, name);
-}
-
-/* `--run-date` in the arguments of a launch: the word behind it, or behind the `=` in `--run-date=D`. */
-static const struct value *option_value(
-	struct evaluation *e, const struct value *arguments, const char *option)
-{
-	size_t len = strlen(option);
-
-	for (size_t i = 0; i < value_count(arguments); i++) {
-		const char *word = value_as_text(value_at(arguments, i), "");
-
-		if (strcmp(word, option) == 0)
-			return value_at(arguments, i + 1);
-		if (strncmp(word, option, len) != 0 || word[len] != '=')
-			continue;
-		if (value_list_append(e->made, value_text(word + len + 1)) != NC_OK) {
-			e->nomem = true;
-			return NULL;
-		}
-		return value_at(e->made, value_count(e->made) - 1);
+	if (host->text == NULL) {
+		err = eval_text(e, host->template, &host->text);
+		if (err != NC_OK)
+			return err;
+		if (host->text[0] == '\0')
+			return eval_fail(e, NC_ERR_INVALID, host->template->line,
+				host->template->column, "`on host` gives an empty text");
 	}
-	return NULL;
+	*ret_host = host->text;
+	return NC_OK;
 }
 
-/* One step of a path; NULL: nothing there. On a list a key of digits is an index from 0. */
-static const struct value *step_into(
-	struct evaluation *e, const struct value *value, const char *key)
-{
-	int64_t index;
+/* --- one round of a step --- */
 
-	if (!value_is(value, VALUE_LIST))
-		return value_map_find_written(value, key);
-	if (key[0] == '-' && value == value_map_get(e->input->launch, "arguments"))
-		return option_value(e, value, key);
-	return text_to_int64(key, &index) && index >= 0 ? value_at(value, (size_t)index) : NULL;
-}
-
-/* NC_ERR_NOT_FOUND: the look-up finds nothing, and `error` says at which key. */
-static enum nc_err look_up(
-	struct evaluation *e, const struct lookup *lookup, const struct value **ret_value)
+static enum nc_err judge_when(struct evaluation *e, const struct step *step, bool *ret_holds)
 {
-	const struct value *value = base_of(e, lookup->name);
-	struct buffer key;
+	bool holds = true;
 	enum nc_err err = NC_OK;
 
-	buffer_init(&key);
-	for (size_t i = 0; err == NC_OK && value != NULL && i < lookup->path_count; i++) {
-		const struct value *next;
-
-		buffer_clear(&key);
-		err = print_template(e, &lookup->path[i], &key);
-		if (err != NC_OK)
-			break;
-		next = step_into(e, value, key.data);
-		if (e->nomem)
-			err = error_nomem(e->error);
-		else if (next == NULL)
-			err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
-				"%s:%u:%u: <%.150s> finds nothing: there is no `%.60s` in %s",
-				e->rules->name, e->line, e->column, lookup->text, key.data,
-				value_kind_words(value_kind(value)));
-		value = next;
-	}
-	buffer_finish(&key);
-	if (err == NC_OK && value == NULL)
-		err = error_at(e->error, NC_ERR_NOT_FOUND, e->line, e->column,
-			"%s:%u:%u: <%.150s> finds nothing", e->rules->name, e->line, e->column,
-			lookup->text);
-	if (err == NC_OK)
-		*ret_value = value;
+	for (size_t i = 0; err == NC_OK && holds && i < step->when_count; i++)
+		err = eval_condition(e, &step->when[i], &holds);
+	*ret_holds = holds;
 	return err;
 }
 
-static enum nc_err print_template(
-	struct evaluation *e, const struct template *template, struct buffer *out)
+static enum nc_err work_items(struct evaluation *e, const struct step *step, struct host *host)
 {
-	for (size_t i = 0; i < template->count; i++) {
-		const struct template_part *part = &template->parts[i];
-		const struct value *value;
-		enum nc_err err;
+	enum nc_err err = NC_OK;
 
-		if (part->literal != NULL) {
-			buffer_append_text(out, part->literal);
+	for (size_t i = 0; err == NC_OK && i < step->launch_count; i++) {
+		const struct item *item = &step->launch[i];
+		const char *name = NULL;
+		bool held;
+
+		if (item->step != NULL) {
+			err = work_step(e, item->step, host, &held);
 			continue;
 		}
-		err = look_up(e, part->lookup, &value);
-		if (err != NC_OK)
-			return err;
-		if (value_print_scalar(value, out) == NC_ERR_INVALID)
-			return error_at(e->error, NC_ERR_INVALID, e->line, e->column,
-				"%s:%u:%u: <%.150s> is %s, and cannot be printed into a text",
-				e->rules->name, e->line, e->column, part->lookup->text,
-				value_kind_words(value_kind(value)));
+		err = find_host(e, host, &name);
+		if (err == NC_OK)
+			err = eval_command(e, item->command, name);
 	}
-	return out->failed ? error_nomem(e->error) : NC_OK;
+	for (size_t i = 0; err == NC_OK && i < step->first_of_count; i++) {
+		bool held = false;
+
+		err = work_step(e, &step->first_of[i], host, &held);
+		if (held)
+			break;
+	}
+	return err;
 }
 
-/* The worker and its arguments, as one list of words. `words` owns what it holds. */
-static enum nc_err print_words(
-	struct evaluation *e, const struct command *command, struct value *words)
+static enum nc_err work_round(
+	struct evaluation *e, const struct step *step, struct host *around, bool *ret_held)
 {
-	unsigned dropped = 0; /* the optional group in which something was not found */
-	size_t group_start = 0;
-	unsigned group = 0;
+	struct host host = { &step->host, NULL, around };
+	bool holds = false;
+	enum nc_err err;
 
-	for (size_t i = 0; i < command->count; i++) {
-		const struct command_word *word = &command->words[i];
-		struct buffer text;
-		enum nc_err err;
+	for (size_t i = 0; i < step->with_count; i++)
+		e->slots[step->with[i].slot] = NULL;
+	err = eval_work(e, 1, step->line, step->column);
+	if (err == NC_OK)
+		err = judge_when(e, step, &holds);
+	if (err == NC_OK && holds) {
+		*ret_held = true;
+		err = work_items(e, step, &host);
+		if (err == NC_OK && step->hold != NULL)
+			err = eval_hold(e, step->hold);
+		if (err == NC_OK && step->alarm != NULL)
+			err = eval_alarm(e, step->alarm);
+		if (err == NC_OK && step->program != NULL)
+			err = eval_program(e, step->program);
+	}
+	free(host.text);
+	return err;
+}
 
-		if (word->optional != 0 && word->optional == dropped)
-			continue;
-		if (word->optional != group) {
-			group = word->optional;
-			group_start = value_count(words);
+/* *ret_held: its `when` held in at least one round, or it has none. */
+static enum nc_err work_step(
+	struct evaluation *e, const struct step *step, struct host *around, bool *ret_held)
+{
+	const struct value *each = NULL;
+	char words[100];
+	enum nc_err err;
+
+	*ret_held = step->when_count == 0;
+	if (step->each_name == NULL)
+		return work_round(e, step, around, ret_held);
+	err = eval_expression(e, &step->each, &each);
+	if (err != NC_OK)
+		return err;
+	if (!value_is(each, VALUE_LIST) && !value_is(each, VALUE_SET) && !value_is(each, VALUE_MAP))
+		return eval_fail(e, NC_ERR_INVALID, step->each.template.line,
+			step->each.template.column,
+			"`for each` goes through a list, a set or a mapping, and this is %s",
+			describe(each, words));
+	for (size_t i = 0; err == NC_OK && i < value_count(each); i++) {
+		e->slots[step->each_slot] =
+			value_is(each, VALUE_MAP) ? value_map_key_at(each, i) : value_at(each, i);
+		err = work_round(e, step, around, ret_held);
+	}
+	return err;
+}
+
+/* --- rules --- */
+
+static enum nc_err capture(struct evaluation *e, const struct pattern *pattern)
+{
+	const char *type = e->input->type;
+
+	for (size_t i = 0; i < pattern->count; i++) {
+		size_t len;
+
+		type += strspn(type, " ");
+		len = strcspn(type, " ");
+		if (pattern->words[i].slot != NO_SLOT) {
+			enum nc_err err = eval_keep(
+				e, value_text_n(type, len), &e->slots[pattern->words[i].slot]);
+
+			if (err != NC_OK)
+				return err;
 		}
-		buffer_init(&text);
-		err = print_template(e, &word->template, &text);
-		if (err == NC_OK && value_list_append(words, value_text(text.data)) != NC_OK)
-			err = error_nomem(e->error);
-		buffer_finish(&text);
-		if (err == NC_ERR_NOT_FOUND && word->optional != 0) {
-			dropped = word->optional;
-			value_list_truncate(words, group_start);
-			continue;
-		}
-		if (err != NC_OK)
-			return err;
+		type += len;
 	}
 	return NC_OK;
 }
 
-/* *ret_host is to be freed. */
-static enum nc_err print_host(struct evaluation *e, const struct rule *rule, char **ret_host)
+static enum nc_err work_rule(struct evaluation *e, const struct rule *rule, bool *ret_stop)
 {
-	struct buffer host;
+	bool held = false;
 	enum nc_err err;
-
-	buffer_init(&host);
-	err = print_template(e, &rule->host, &host);
-	if (err == NC_OK && rule->host.count == 0)
-		buffer_append_text(&host, "localhost");
-	if (err == NC_OK) {
-		*ret_host = buffer_steal(&host);
-		return *ret_host != NULL ? NC_OK : error_nomem(e->error);
-	}
-	buffer_finish(&host);
-	return err;
-}
-
-static enum nc_err add_launch(struct evaluation *e, const struct rule *rule,
-	const struct command *command, struct rules_decision *decision)
-{
-	struct rules_launch *launches =
-		reallocarray(decision->launches, decision->count + 1, sizeof(*launches));
-	struct rules_launch *launch;
-	struct value *words = value_list();
-	enum nc_err err;
-
-	e->line = command->line;
-	e->column = command->column;
-	if (launches != NULL)
-		decision->launches = launches;
-	err = launches != NULL && words != NULL ? print_words(e, command, words)
-						: error_nomem(e->error);
-	if (err != NC_OK) {
-		value_destroy(words);
-		return err;
-	}
-	launch = &launches[decision->count++];
-	*launch = (struct rules_launch){ .line = command->line, .column = command->column };
-	launch->worker = strdup(value_as_text(value_at(words, 0), ""));
-	err = print_host(e, rule, &launch->host);
-	launch->arguments = calloc(value_count(words), sizeof(*launch->arguments));
-	if (err == NC_OK && (launch->worker == NULL || launch->arguments == NULL))
-		err = error_nomem(e->error);
-	for (size_t i = 1; err == NC_OK && i < value_count(words); i++) {
-		launch->arguments[i - 1] = strdup(value_as_text(value_at(words, i), ""));
-		if (launch->arguments[i - 1] == NULL)
-			err = error_nomem(e->error);
-		else
-			launch->arguments_count++;
-	}
-	value_destroy(words);
-	return err;
-}
-
-static enum nc_err apply_rule(
-	struct evaluation *e, const struct rule *rule, struct rules_decision *decision)
-{
-	enum nc_err err = NC_OK;
 
 	for (size_t i = 0; i < rule->patterns_count; i++) {
 		if (!pattern_matches(&rule->patterns[i], e->input->type))
 			continue;
-		value_destroy(e->captures);
-		e->captures = value_map();
-		if (e->captures == NULL ||
-			pattern_capture(&rule->patterns[i], e->input->type, e->captures) != NC_OK)
-			return error_nomem(e->error);
-		for (size_t j = 0; err == NC_OK && j < rule->commands_count; j++)
-			err = add_launch(e, rule, &rule->commands[j], decision);
-		break;
+		err = capture(e, &rule->patterns[i]);
+		if (err == NC_OK)
+			err = work_step(e, &rule->step, NULL, &held);
+		*ret_stop = rule->stop && held;
+		return err;
+	}
+	return NC_OK;
+}
+
+static enum nc_err work_list(struct evaluation *e, const struct rule_list *list, bool *ret_stop)
+{
+	enum nc_err err = NC_OK;
+
+	for (size_t i = 0; err == NC_OK && !*ret_stop && i < list->count; i++) {
+		const struct rule *rule = &list->rules[i];
+
+		e->rule = rule;
+		e->list = list->worker;
+		e->groups_before = e->decision->groups_count;
+		err = eval_work(e, 1, rule->line, rule->column);
+		if (err != NC_OK)
+			break;
+		if (rule->same_as != NULL)
+			err = work_list(e, &e->rules->lists[rule->same_as_list], ret_stop);
+		else
+			err = work_rule(e, rule, ret_stop);
 	}
 	return err;
 }
@@ -256,33 +198,30 @@ static enum nc_err apply_rule(
 enum nc_err rules_apply(const struct rules *rules, const struct rules_input *input,
 	struct rules_decision *ret_decision, struct error *error)
 {
-	/* Optional words fill it although all goes well. */
+	/* `is set` and optional words fill it although all goes well. */
 	struct error why = { 0 };
-	struct evaluation e = { .rules = rules, .input = input, .error = &why };
 	struct rules_decision decision = { 0 };
+	struct evaluation e = {
+		.rules = rules, .input = input, .decision = &decision, .error = &why
+	};
+	const struct rule_list *own = rules_find_list(rules, input->worker);
+	const struct rule_list *any = rules_find_list(rules, ANY_WORKER);
+	bool stop = false;
 	enum nc_err err = NC_OK;
 
 	e.today = value_date(input->today);
-	e.made = value_list();
-	if (e.today == NULL || e.made == NULL) {
-		value_destroy(e.today);
-		value_destroy(e.made);
-		return error_nomem(error);
-	}
-	/* The worker's own rules, then those for any. */
-	for (int any = 0; any < 2; any++) {
-		for (size_t i = 0; err == NC_OK && i < rules->count; i++) {
-			const struct rule_list *list = &rules->lists[i];
-
-			if (strcmp(list->worker, any ? ANY_WORKER : input->worker) != 0)
-				continue;
-			for (size_t j = 0; err == NC_OK && j < list->count; j++)
-				err = apply_rule(&e, &list->rules[j], &decision);
-		}
-	}
+	e.null = value_null();
+	if (e.today == NULL || e.null == NULL)
+		err = error_nomem(&why);
+	if (err == NC_OK && own != NULL && own != any)
+		err = work_list(&e, own, &stop);
+	if (err == NC_OK && any != NULL && !stop)
+		err = work_list(&e, any, &stop);
+	for (size_t i = 0; i < e.made_count; i++)
+		value_destroy(e.made[i]);
+	free(e.made);
 	value_destroy(e.today);
-	value_destroy(e.made);
-	value_destroy(e.captures);
+	value_destroy(e.null);
 	if (err != NC_OK) {
 		rules_decision_finish(&decision);
 		if (error != NULL)

@@ -1,8 +1,9 @@
 /*
  * next_workers.yaml to checked rules. Every scalar is read as the text that it is (YAML_READ_ALL_TEXT), and
- * every finding has its line and column. A rule that uses what this version of the language lacks is left
- * out whole, with a note: half a rule would launch what nobody asked for.
+ * every finding has its line and column. A file with an error in it gives no rules at all: half of them would
+ * launch what nobody asked for.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,309 +12,215 @@
 #include "core/data/yaml.h"
 #include "core/decide/rules_internal.h"
 
-static void rule_finish(struct rule *rule)
+/* --- findings --- */
+
+static void add_finding(struct parse *p, enum severity severity, unsigned line, unsigned column,
+	const char *name, const char *format, va_list arguments)
+	__attribute__((format(printf, 6, 0)));
+
+static void add_finding(struct parse *p, enum severity severity, unsigned line, unsigned column,
+	const char *name, const char *format, va_list arguments)
 {
-	for (size_t i = 0; i < rule->patterns_count; i++)
-		pattern_finish(&rule->patterns[i]);
-	for (size_t i = 0; i < rule->commands_count; i++)
-		command_finish(&rule->commands[i]);
-	template_finish(&rule->host);
-	free(rule->patterns);
-	free(rule->commands);
-	*rule = (struct rule){ 0 };
+	char text[800];
+
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	findings_add(p->findings, severity, name, p->name, line, column, "%s", text);
 }
 
-static void rule_list_finish(struct rule_list *list)
+void rules_error(struct parse *p, const struct value *at, const char *name, const char *format, ...)
 {
-	for (size_t i = 0; i < list->count; i++)
-		rule_finish(&list->rules[i]);
-	free(list->rules);
-	free(list->worker);
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_finding(p, SEVERITY_ERROR, value_line(at), value_column(at), name, format, arguments);
+	va_end(arguments);
 }
 
-void rules_destroy(struct rules *rules)
+void rules_error_at(
+	struct parse *p, unsigned line, unsigned column, const char *name, const char *format, ...)
 {
-	if (rules == NULL)
-		return;
-	for (size_t i = 0; i < rules->count; i++)
-		rule_list_finish(&rules->lists[i]);
-	free(rules->lists);
-	free(rules->name);
-	free(rules);
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_finding(p, SEVERITY_ERROR, line, column, name, format, arguments);
+	va_end(arguments);
 }
 
-struct rules *rules_none(void)
+void rules_warning_at(
+	struct parse *p, unsigned line, unsigned column, const char *name, const char *format, ...)
 {
-	struct rules *rules = calloc(1, sizeof(*rules));
+	va_list arguments;
 
-	if (rules == NULL)
-		return NULL;
-	rules->name = strdup("no rules");
-	if (rules->name == NULL) {
-		free(rules);
-		return NULL;
-	}
-	return rules;
+	va_start(arguments, format);
+	add_finding(p, SEVERITY_WARNING, line, column, name, format, arguments);
+	va_end(arguments);
 }
 
-enum parsed {
-	PARSED,
-	PARSED_WRONG,   /* found and said */
-	PARSED_NOT_YET, /* noted */
-};
-
-static enum parsed note_not_yet(struct parse *p, const struct value *at, const char *what)
+const char *rules_suggest(
+	const char *typed, const char *const *candidates, size_t count, char buffer[120])
 {
-	FIND(p, SEVERITY_NOTE, "rule-not-yet", at,
-		"%s is part of the language but not of this version; the rule is not used", what);
-	return PARSED_NOT_YET;
+	const char *near = suggest(typed, candidates, count);
+
+	if (near == NULL)
+		return "";
+	(void)snprintf(buffer, 120, "; did you mean `%.90s`?", near);
+	return buffer;
 }
 
-static enum parsed judge(
-	struct parse *p, enum template_result result, const struct value *at, const char *why)
+int shown_length(size_t len)
 {
-	switch (result) {
-	case TEMPLATE_OK:
-		return PARSED;
-	case TEMPLATE_WRONG:
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at, "%s", why);
-		return PARSED_WRONG;
-	case TEMPLATE_NOT_YET:
-		return note_not_yet(p, at, "a filter or a date calculation");
-	case TEMPLATE_NOMEM:
-		p->nomem = true;
-		return PARSED_WRONG;
-	}
-	return PARSED_WRONG;
+	return (int)(len < 60 ? len : 60);
 }
 
 /* --- rules --- */
 
-/* Behind what is not of the kind that it must be. */
-#define CUT_BY_YAML                                                                                \
-	"; in [...] a comma ends an item and brackets are YAML's: what has either in it is "       \
-	"written as a block list, one item a line"
-
-/* Is it a key of the language that this version does not act on? Else it is nobody's. */
-static enum parsed other_key(struct parse *p, const struct value *key)
+static bool parse_pattern(struct parse *p, const struct value *at, struct rule *rule)
 {
-	static const char *const later[] = { "when", "with", "first of",
-		"hold until all have ended", "if one fails", "give up after", "when given up",
-		"alarm", "decide with", "time limit", "same as after", "stop" };
-	static const char *const all[] = { "on", "launch", "when", "with", "first of", "on host",
-		"hold until all have ended", "if one fails", "give up after", "when given up",
-		"alarm", "decide with", "time limit", "same as after", "stop" };
-	const char *name = value_as_text(key, "");
-	char what[80];
-	const char *near;
+	struct pattern *patterns = grow(p, rule->patterns, rule->patterns_count, sizeof(*patterns));
 
-	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
-		if (strcmp(name, later[i]) == 0 || strncmp(name, "for each ", 9) == 0) {
-			(void)snprintf(what, sizeof(what), "the key `%.60s`", name);
-			return note_not_yet(p, key, what);
-		}
-	}
-	near = suggest(name, all, ARRAY_LEN(all));
-	FIND(p, SEVERITY_ERROR, "unknown-key", key, "a rule has no key `%s`%s%s%s", name,
-		near != NULL ? "; did you mean `" : "; it has `on` and `launch`",
-		near != NULL ? near : "", near != NULL ? "`?" : "");
-	return PARSED_WRONG;
-}
-
-/* The worse of two. */
-static enum parsed worse(enum parsed a, enum parsed b)
-{
-	if (a == PARSED_WRONG || b == PARSED_WRONG)
-		return PARSED_WRONG;
-	return a == PARSED_NOT_YET || b == PARSED_NOT_YET ? PARSED_NOT_YET : PARSED;
-}
-
-/* A step in the place of a command line. */
-static enum parsed parse_inner_step(struct parse *p, const struct value *map)
-{
-	enum parsed parsed = PARSED;
-
-	for (size_t i = 0; i < value_count(map); i++) {
-		const struct value *key = value_map_key_at(map, i);
-
-		if (strcmp(value_as_text(key, ""), "launch") != 0 &&
-			strcmp(value_as_text(key, ""), "on host") != 0)
-			parsed = worse(parsed, other_key(p, key));
-	}
-	return worse(parsed, note_not_yet(p, map, "a step inside `launch`"));
-}
-
-static enum parsed parse_pattern(struct parse *p, const struct value *at, struct rule *rule)
-{
-	struct pattern *patterns =
-		reallocarray(rule->patterns, rule->patterns_count + 1, sizeof(*patterns));
-	char why[160];
-	enum parsed parsed;
-
-	if (patterns == NULL) {
-		p->nomem = true;
-		return PARSED_WRONG;
-	}
+	if (patterns == NULL)
+		return false;
 	rule->patterns = patterns;
-	patterns[rule->patterns_count] =
-		(struct pattern){ .line = value_line(at), .column = value_column(at) };
+	patterns += rule->patterns_count++;
 	if (!value_is(at, VALUE_TEXT)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
+		rules_error(p, at, "bad-syntax",
 			"`on` takes a message type or a list of them, not %s" CUT_BY_YAML,
 			value_kind_words(value_kind(at)));
-		return PARSED_WRONG;
+		return false;
 	}
-	parsed =
-		judge(p, pattern_parse(value_as_text(at, ""), &patterns[rule->patterns_count], why),
-			at, why);
-	if (parsed != PARSED)
-		return parsed;
-	rule->patterns_count++;
-	check_pattern(p, &patterns[rule->patterns_count - 1], at);
-	return PARSED;
+	if (!pattern_parse(p, at, value_as_text(at, ""), patterns))
+		return false;
+	check_pattern(p, patterns, at);
+	return true;
 }
 
-static enum parsed parse_item(struct parse *p, const struct value *at, struct rule *rule)
+static struct pattern_word *find_capture(const struct pattern *pattern, const char *name)
 {
-	struct command *commands;
-	char why[160];
-	enum parsed parsed;
-
-	if (value_is(at, VALUE_MAP))
-		return parse_inner_step(p, at);
-	if (!value_is(at, VALUE_TEXT)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
-			"`launch` takes command lines, not %s" CUT_BY_YAML,
-			value_kind_words(value_kind(at)));
-		return PARSED_WRONG;
-	}
-	commands = reallocarray(rule->commands, rule->commands_count + 1, sizeof(*commands));
-	if (commands == NULL) {
-		p->nomem = true;
-		return PARSED_WRONG;
-	}
-	rule->commands = commands;
-	commands[rule->commands_count] =
-		(struct command){ .line = value_line(at), .column = value_column(at) };
-	parsed =
-		judge(p, command_parse(value_as_text(at, ""), &commands[rule->commands_count], why),
-			at, why);
-	if (parsed != PARSED)
-		return parsed;
-	rule->commands_count++;
-	return check_command(p, rule, &commands[rule->commands_count - 1], at) ? PARSED
-									       : PARSED_WRONG;
+	for (size_t i = 0; i < pattern->count; i++)
+		if (pattern->words[i].capture != NULL &&
+			strcmp(pattern->words[i].capture, name) == 0)
+			return &pattern->words[i];
+	return NULL;
 }
 
-typedef enum parsed item_function(struct parse *p, const struct value *at, struct rule *rule);
-
-/* One of something, or a list of them. */
-static enum parsed each_item(
-	struct parse *p, const struct value *value, struct rule *rule, item_function *function)
+/* Put the captured words in force, those that all patterns have: whichever of them matches, a word is there. */
+static bool take_captures(struct parse *p, const struct value *at, struct rule *rule)
 {
-	enum parsed parsed = PARSED;
+	const struct pattern *first = &rule->patterns[0];
 
-	if (!value_is(value, VALUE_LIST))
-		return function(p, value, rule);
-	for (size_t i = 0; i < value_count(value); i++)
-		parsed = worse(parsed, function(p, value_at(value, i), rule));
-	return parsed;
+	for (size_t i = 0; i < first->count; i++) {
+		const char *name = first->words[i].capture;
+		bool in_all = name != NULL;
+		unsigned slot;
+
+		for (size_t j = 1; in_all && j < rule->patterns_count; j++)
+			in_all = find_capture(&rule->patterns[j], name) != NULL;
+		if (!in_all)
+			continue;
+		slot = scope_add(p, at, name, NULL);
+		if (slot == NO_SLOT)
+			return false;
+		for (size_t j = 0; j < rule->patterns_count; j++) {
+			struct pattern_word *word = find_capture(&rule->patterns[j], name);
+
+			if (word != NULL)
+				word->slot = slot;
+		}
+	}
+	return true;
 }
 
-/* `on host: TEMPLATE`, for all launches of the rule. */
-static enum parsed parse_host(struct parse *p, const struct value *at, struct rule *rule)
+static bool parse_on(struct parse *p, const struct value *map, struct rule *rule)
 {
-	const char *text = value_as_text(at, "");
-	char why[160];
-	enum parsed parsed;
+	const struct value *on = value_map_get(map, "on");
+	bool well = true;
 
-	if (text[0] == '\0') {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", at,
-			"`on host` takes the name of a host, not %s",
-			value_kind_words(value_kind(at)));
-		return PARSED_WRONG;
-	}
-	parsed = judge(p, template_parse(text, strlen(text), &rule->host, why), at, why);
-	if (parsed != PARSED)
-		return parsed;
-	return check_template(p, rule, &rule->host, at) ? PARSED : PARSED_WRONG;
-}
-
-static enum parsed parse_rule(struct parse *p, const struct value *map, struct rule *rule)
-{
-	const struct value *on = value_map_get(map, "on"), *launch = value_map_get(map, "launch");
-	enum parsed parsed = PARSED;
-
-	*rule = (struct rule){ .line = value_line(map), .column = value_column(map) };
-	if (!value_is(map, VALUE_MAP)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", map,
-			"a rule is a mapping with `on` and `launch`, not %s",
-			value_kind_words(value_kind(map)));
-		return PARSED_WRONG;
-	}
-	for (size_t i = 0; i < value_count(map); i++) {
-		const char *key = value_as_text(value_map_key_at(map, i), "");
-
-		if (strcmp(key, "on") != 0 && strcmp(key, "launch") != 0 &&
-			strcmp(key, "on host") != 0)
-			parsed = worse(parsed, other_key(p, value_map_key_at(map, i)));
-	}
-	if ((on == NULL && value_map_get(map, "same as after") == NULL) ||
-		(value_is(on, VALUE_LIST) && value_count(on) == 0)) {
-		FIND(p, SEVERITY_ERROR, "missing-key", map,
+	if (on == NULL || (value_is(on, VALUE_LIST) && value_count(on) == 0)) {
+		rules_error(p, map, "missing-key",
 			"the rule does not say after which message type: `on: success`");
-		return PARSED_WRONG;
+		return false;
 	}
-	if (on != NULL)
-		parsed = worse(parsed, each_item(p, on, rule, parse_pattern));
-	if (value_map_get(map, "on host") != NULL && parsed == PARSED)
-		parsed = worse(parsed, parse_host(p, value_map_get(map, "on host"), rule));
-	/* The words that a launch may use are those of the patterns: these come first. */
-	if (launch != NULL && parsed == PARSED)
-		parsed = worse(parsed, each_item(p, launch, rule, parse_item));
-	return parsed;
+	if (!value_is(on, VALUE_LIST))
+		return parse_pattern(p, on, rule) && take_captures(p, on, rule);
+	for (size_t i = 0; i < value_count(on); i++)
+		well = parse_pattern(p, value_at(on, i), rule) && well;
+	return well && take_captures(p, on, rule);
 }
 
-/* Keep the rules that can be used, in their order. */
-static void leave_out(struct rule_list *list, const enum parsed *parsed)
+static bool parse_stop(struct parse *p, const struct value *map, struct rule *rule)
 {
-	size_t kept = 0;
+	const struct value *stop = value_map_get(map, "stop");
+	const char *text = value_as_text(stop, "");
 
-	for (size_t i = 0; i < list->count; i++) {
-		if (parsed[i] == PARSED)
-			list->rules[kept++] = list->rules[i];
-		else
-			rule_finish(&list->rules[i]);
+	if (stop == NULL)
+		return true;
+	rule->stop = strcmp(text, "yes") == 0 || strcmp(text, "true") == 0;
+	if (rule->stop || strcmp(text, "no") == 0 || strcmp(text, "false") == 0)
+		return true;
+	rules_error(p, stop, "bad-choice", "`stop` is `yes` or `no`, not `%.60s`", text);
+	return false;
+}
+
+static bool parse_same_as(struct parse *p, const struct value *map, struct rule *rule)
+{
+	const struct value *at = value_map_get(map, "same as after");
+	const char *text = value_as_text(at, "");
+
+	if (value_count(map) != 1) {
+		rules_error(p, map, "unknown-key",
+			"`same as after` stands alone in its rule: it takes the rules of the other "
+			"worker as they are");
+		return false;
 	}
-	list->count = kept;
+	if (text[0] == '\0') {
+		rules_error(p, at, "bad-syntax", "`same as after` takes the name of a worker");
+		return false;
+	}
+	rule->step.line = value_line(at);
+	rule->step.column = value_column(at);
+	rule->same_as = keep_text(p, text, strlen(text));
+	return rule->same_as != NULL;
+}
+
+static bool parse_rule(struct parse *p, const struct value *map, struct rule *rule)
+{
+	bool well;
+
+	rule->line = value_line(map);
+	rule->column = value_column(map);
+	if (!value_is(map, VALUE_MAP)) {
+		rules_error(p, map, "bad-syntax",
+			"a rule is a mapping with keys such as `on` and `launch`, not %s",
+			value_kind_words(value_kind(map)));
+		return false;
+	}
+	if (value_map_get(map, "same as after") != NULL)
+		return parse_same_as(p, map, rule);
+	scope_leave(p, 0);
+	well = parse_on(p, map, rule) && parse_stop(p, map, rule);
+	/* Without its names much in it would seem unknown. */
+	return well && step_parse(p, map, true, &rule->step);
 }
 
 static void parse_rules(
 	struct parse *p, const struct value *key, const struct value *value, struct rule_list *list)
 {
-	size_t count = value_count(value);
-	enum parsed *parsed = calloc(count + 1, sizeof(*parsed));
 	size_t errors_before = findings_count(p->findings, SEVERITY_ERROR);
-	bool all_known = true;
 
-	list->worker = strdup(value_as_text(key, ""));
-	list->rules = calloc(count + 1, sizeof(*list->rules));
-	if (parsed == NULL || list->worker == NULL || list->rules == NULL) {
-		free(parsed);
+	list->line = value_line(key);
+	list->column = value_column(key);
+	list->worker = keep_text(p, value_as_text(key, ""), strlen(value_as_text(key, "")));
+	list->rules = calloc(value_count(value) + 1, sizeof(*list->rules));
+	if (list->worker == NULL || list->rules == NULL) {
 		p->nomem = true;
 		return;
 	}
-	for (size_t i = 0; i < count; i++) {
-		parsed[i] = parse_rule(p, value_at(value, i), &list->rules[i]);
+	for (size_t i = 0; i < value_count(value); i++) {
+		list->rules[i].number = (unsigned)i + 1;
 		list->count++;
-		/* `same as after` may match anything. */
-		all_known = all_known && list->rules[i].patterns_count > 0;
+		(void)parse_rule(p, value_at(value, i), &list->rules[i]);
 	}
-	/* An error hides what its rule is meant for. */
-	if (all_known && findings_count(p->findings, SEVERITY_ERROR) == errors_before)
-		check_successes(p, list->rules, list->count, key);
-	leave_out(list, parsed);
-	free(parsed);
+	list->faulty = findings_count(p->findings, SEVERITY_ERROR) > errors_before;
 }
 
 static void parse_entry(struct parse *p, const struct value *key, const struct value *value)
@@ -323,19 +230,69 @@ static void parse_entry(struct parse *p, const struct value *key, const struct v
 
 	check_entry(p, key);
 	if (!value_is(value, VALUE_LIST)) {
-		FIND(p, SEVERITY_ERROR, "bad-syntax", key,
-			"`%s` takes a list of rules, each behind a dash; `[]` for none",
+		rules_error(p, key, "bad-syntax",
+			"`%.60s` takes a list of rules, each behind a dash; `[]` for none",
 			value_as_text(key, ""));
 		return;
 	}
-	lists = reallocarray(rules->lists, rules->count + 1, sizeof(*lists));
-	if (lists == NULL) {
-		p->nomem = true;
+	lists = grow(p, rules->lists, rules->count, sizeof(*lists));
+	if (lists == NULL)
+		return;
+	rules->lists = lists;
+	parse_rules(p, key, value, &lists[rules->count++]);
+}
+
+/* --- the file --- */
+
+static int compare_workers(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Launches are checked when they are made, too: the name of a worker can come from a message. */
+static bool keep_workers(struct parse *p)
+{
+	struct rules *rules = p->rules;
+
+	rules->workers = calloc(p->config->workers_count + 1, sizeof(*rules->workers));
+	if (rules->workers == NULL)
+		return false;
+	for (unsigned i = 0; i < p->config->workers_count; i++) {
+		rules->workers[i] = strdup(p->config->workers[i].name);
+		if (rules->workers[i] == NULL)
+			return false;
+		rules->workers_count++;
+	}
+	qsort(rules->workers, rules->workers_count, sizeof(*rules->workers), compare_workers);
+	return true;
+}
+
+static void parse_file(struct parse *p, const struct value *tree)
+{
+	if (!value_is(tree, VALUE_MAP)) {
+		/* A file of comments is a file without rules. */
+		if (!value_is(tree, VALUE_NULL))
+			rules_error(p, tree, "bad-syntax",
+				"the file is a mapping from a worker's name to its list of rules, not %s",
+				value_kind_words(value_kind(tree)));
 		return;
 	}
-	rules->lists = lists;
-	lists[rules->count] = (struct rule_list){ 0 };
-	parse_rules(p, key, value, &lists[rules->count++]);
+	for (size_t i = 0; i < value_count(tree); i++)
+		parse_entry(p, value_map_key_at(tree, i), value_map_value_at(tree, i));
+	p->nomem = p->nomem || !rules_sort(p->rules);
+	if (p->nomem)
+		return;
+	check_references(p);
+	check_successes(p);
+}
+
+/* What YAML found wrong. In a flow list it is likely one of our brackets. */
+static void not_yaml(struct parse *p, const struct error *why)
+{
+	bool in_flow = strstr(why->text, "expected ',' or") != NULL;
+
+	rules_error_at(p, why->line, why->column, "bad-yaml", "%s%s", why->text,
+		in_flow ? CUT_BY_YAML : "");
 }
 
 static enum nc_err refuse(const struct parse *p, struct error *error)
@@ -361,28 +318,19 @@ enum nc_err rules_read(const char *name, const char *text, size_t len, const str
 	findings_init(&own);
 	p.findings = findings != NULL ? findings : &own;
 	errors_before = findings_count(p.findings, SEVERITY_ERROR);
-	p.rules = rules_none();
+	p.rules = calloc(1, sizeof(*p.rules));
 	err = yaml_read(text, len, YAML_READ_ALL_TEXT, &yaml_file_limits, &tree, &why);
 	if (err == NC_ERR_NOMEM || p.rules == NULL) {
 		p.nomem = true;
 	} else if (err != NC_OK) {
-		findings_add(p.findings, SEVERITY_ERROR, "bad-yaml", name, why.line, why.column,
-			"%s", why.text);
-	} else if (value_is(tree, VALUE_MAP)) {
-		for (size_t i = 0; i < value_count(tree); i++)
-			parse_entry(&p, value_map_key_at(tree, i), value_map_value_at(tree, i));
-	} else if (value_count(tree) > 0 || !value_is(tree, VALUE_NULL)) {
-		FIND(&p, SEVERITY_ERROR, "bad-syntax", tree,
-			"the file is a mapping from a worker's name to its list of rules, not %s",
-			value_kind_words(value_kind(tree)));
+		not_yaml(&p, &why);
+	} else {
+		p.rules->name = keep_text(&p, name, strlen(name));
+		p.nomem = p.nomem || !keep_workers(&p);
+		parse_file(&p, tree);
 	}
 	value_destroy(tree);
 	err = NC_OK;
-	if (!p.nomem) {
-		free(p.rules->name);
-		p.rules->name = strdup(name);
-		p.nomem = p.rules->name == NULL;
-	}
 	if (p.nomem || p.findings->failed ||
 		findings_count(p.findings, SEVERITY_ERROR) > errors_before) {
 		err = refuse(&p, error);

@@ -1,4 +1,4 @@
-/* Texts with placeholders, command lines, patterns: from text to tree. */
+/* Texts with placeholders: from text to tree, and back. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,35 +6,32 @@
 
 #include "core/decide/rules_internal.h"
 
-enum {
-	NESTED_MOST = 16,        /* look-ups in look-ups: each level takes a part of the stack */
-	PATTERN_WORDS_MOST = 64, /* nobody has types of so many */
+const char *const base_names[BASE_COUNT] = {
+	[BASE_PAYLOAD] = "payload",
+	[BASE_CONFIG] = "config",
+	[BASE_CHECKLIST] = "checklist",
+	[BASE_LAUNCH] = "launch",
+	[BASE_TODAY] = "today",
 };
 
-static enum template_result parse_nested(
-	const char *text, size_t len, unsigned depth, struct template *template, char why[160]);
-
-static enum template_result wrong(char why[160], const char *format, const char *text, size_t len)
+enum base base_find(const char *name)
 {
-	char part[64];
+	int base = 0;
 
-	(void)snprintf(part, sizeof(part), "%.*s", (int)(len < 60 ? len : 60), text);
-	/* `format` is a constant with one %s. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	(void)snprintf(why, 160, format, part);
-#pragma GCC diagnostic pop
-	return TEMPLATE_WRONG;
+	while (base < BASE_COUNT && strcmp(base_names[base], name) != 0)
+		base++;
+	return (enum base)base;
 }
 
-bool is_builtin_name(const char *name)
+const char *trim(const char *text, size_t *len)
 {
-	static const char *const names[] = { "payload", "config", "checklist", "launch", "today" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return false;
+	while (*len > 0 && isspace((unsigned char)text[0])) {
+		text++;
+		--*len;
+	}
+	while (*len > 0 && isspace((unsigned char)text[*len - 1]))
+		--*len;
+	return text;
 }
 
 size_t placeholder_length(const char *text, size_t len)
@@ -50,30 +47,10 @@ size_t placeholder_length(const char *text, size_t len)
 	return 0;
 }
 
-/* --- lookups --- */
+static bool parse_nested(struct parse *p, const struct value *at, const char *text, size_t len,
+	unsigned depth, struct template *template);
 
-static void lookup_destroy(struct lookup *lookup)
-{
-	if (lookup == NULL)
-		return;
-	for (size_t i = 0; i < lookup->path_count; i++)
-		template_finish(&lookup->path[i]);
-	free(lookup->path);
-	free(lookup->name);
-	free(lookup->text);
-	free(lookup);
-}
-
-static const char *trim(const char *text, size_t *len)
-{
-	while (*len > 0 && isspace((unsigned char)text[0])) {
-		text++;
-		--*len;
-	}
-	while (*len > 0 && isspace((unsigned char)text[*len - 1]))
-		--*len;
-	return text;
-}
+/* --- look-ups --- */
 
 /* Where does what comes behind the name and its path begin: filters, `+ 1 day`? Keys are taken as written,
  * so that what stands in brackets does not count. `len`: nowhere. */
@@ -87,8 +64,9 @@ static size_t operations_at(const char *text, size_t len)
 		else if (text[i] == ']' && depth > 0)
 			depth--;
 		else if (depth == 0 &&
-			 (text[i] == '|' || (i + 2 < len && text[i] == ' ' && text[i + 2] == ' ' &&
-						    (text[i + 1] == '+' || text[i + 1] == '-'))))
+			 (text[i] == '|' ||
+				 (i > 0 && i + 1 < len && text[i - 1] == ' ' &&
+					 text[i + 1] == ' ' && (text[i] == '+' || text[i] == '-'))))
 			return i;
 	}
 	return len;
@@ -108,142 +86,197 @@ static size_t key_length(const char *text, size_t len)
 	return 0;
 }
 
-static enum template_result parse_path(
-	const char *text, size_t len, unsigned depth, struct lookup *lookup, char why[160])
+static bool parse_path(struct parse *p, const struct value *at, const char *text, size_t len,
+	unsigned depth, struct lookup *lookup)
 {
 	const char *whole = text;
 	size_t whole_len = len;
 
 	while (len > 0) {
 		size_t key_len = text[0] == '[' ? key_length(text, len) : 0;
-		enum template_result result;
 		struct template *path;
 
-		if (key_len < 3)
-			return wrong(why,
-				"`%s` is no path: keys stand in brackets, as in "
-				"<config[run][host]>",
-				whole, whole_len);
-		path = reallocarray(lookup->path, lookup->path_count + 1, sizeof(*path));
+		if (key_len < 3) {
+			rules_error(p, at, "bad-syntax",
+				"`%.*s` is no path: keys stand in brackets, as in <config[run][host]>",
+				shown_length(whole_len), whole);
+			return false;
+		}
+		path = grow(p, lookup->path, lookup->path_count, sizeof(*path));
 		if (path == NULL)
-			return TEMPLATE_NOMEM;
+			return false;
 		lookup->path = path;
-		path[lookup->path_count] = (struct template){ 0 };
-		result = parse_nested(
-			text + 1, key_len - 2, depth + 1, &path[lookup->path_count++], why);
-		if (result != TEMPLATE_OK)
-			return result;
+		if (!parse_nested(
+			    p, at, text + 1, key_len - 2, depth + 1, &path[lookup->path_count++]))
+			return false;
 		text += key_len;
 		len -= key_len;
 	}
-	return TEMPLATE_OK;
+	return true;
 }
 
-/* `text` is what stands between < and >. */
-static enum template_result parse_lookup(
-	const char *text, size_t len, unsigned depth, struct lookup **ret_lookup, char why[160])
+/* `+ 1 day | as YYYY | lower`: from the first `|`, `+` or `-` on. */
+static bool parse_filters(struct parse *p, const struct value *at, const char *text, size_t len,
+	struct lookup *lookup)
 {
-	struct lookup *lookup;
-	enum template_result result;
-	const char *name = text, *path;
-	size_t name_len, path_len;
+	bool more = len > 0;
 
-	if (len == 0)
-		return wrong(why, "an empty placeholder <>%s", "", 0);
-	if (operations_at(text, len) < len)
-		return TEMPLATE_NOT_YET;
-	for (name_len = 0; name_len < len && text[name_len] != '['; name_len++)
-		;
-	lookup = calloc(1, sizeof(*lookup));
-	if (lookup == NULL)
-		return TEMPLATE_NOMEM;
-	lookup->text = strndup(text, len);
-	path_len = len - name_len;
-	path = trim(text + name_len, &path_len);
-	result = parse_path(path, path_len, depth, lookup, why);
-	name = trim(name, &name_len);
-	if (result == TEMPLATE_OK && name_len == 0)
-		result = wrong(why, "`<%s>` has no name before its keys", text, len);
-	lookup->name = strndup(name, name_len);
-	if (result == TEMPLATE_OK && (lookup->name == NULL || lookup->text == NULL))
-		result = TEMPLATE_NOMEM;
-	if (result != TEMPLATE_OK) {
-		lookup_destroy(lookup);
-		return result;
+	/* The bar in front of the first; `+ 1 day` has none. */
+	if (more && text[0] == '|') {
+		text++;
+		len--;
 	}
-	*ret_lookup = lookup;
-	return TEMPLATE_OK;
+	while (more) {
+		const char *bar = memchr(text, '|', len);
+		size_t part_len = bar != NULL ? (size_t)(bar - text) : len, trimmed = part_len;
+		const char *part = trim(text, &trimmed);
+		struct filter *filters =
+			grow(p, lookup->filters, lookup->filters_count, sizeof(*filters));
+
+		if (filters == NULL)
+			return false;
+		lookup->filters = filters;
+		if (trimmed == 0) {
+			rules_error(p, at, "bad-syntax", "<%.150s>: nothing stands behind a `|`",
+				lookup->text);
+			return false;
+		}
+		if (!filter_parse(p, at, part, trimmed, &filters[lookup->filters_count++]))
+			return false;
+		more = bar != NULL;
+		text += part_len + more;
+		len -= part_len + more;
+	}
+	return true;
+}
+
+static bool find_name(struct parse *p, const struct value *at, struct lookup *lookup)
+{
+	const char *names[SLOTS_MOST + BASE_COUNT];
+	size_t count = 0;
+	char near[120];
+
+	lookup->base = base_find(lookup->name);
+	if (lookup->base != BASE_SLOT)
+		return true;
+	lookup->slot = scope_find(p, lookup->name);
+	if (lookup->slot != NO_SLOT) {
+		lookup->declaration = p->scope[lookup->slot].declaration;
+		return true;
+	}
+	for (size_t i = 0; i < BASE_COUNT; i++)
+		names[count++] = base_names[i];
+	for (size_t i = 0; i < p->scope_count; i++)
+		names[count++] = p->scope[i].name;
+	rules_error(p, at, "unknown-name",
+		"there is nothing called `%.60s` for the placeholder <%.150s>; there are payload, "
+		"config, checklist, launch, today, the words that `on` captures and the names of "
+		"`with` and `for each`%s",
+		lookup->name, lookup->text, rules_suggest(lookup->name, names, count, near));
+	return false;
+}
+
+/* `text` is what stands between < and >. The lookup is made before anything can be wrong with it. */
+static bool parse_lookup(struct parse *p, const struct value *at, const char *text, size_t len,
+	unsigned depth, struct lookup *lookup)
+{
+	size_t path_len = operations_at(text, len), name_len = 0, rest_len;
+	const char *name, *path;
+
+	lookup->text = keep_text(p, text, len);
+	lookup->line = value_line(at);
+	lookup->column = value_column(at);
+	if (lookup->text == NULL)
+		return false;
+	while (name_len < path_len && text[name_len] != '[')
+		name_len++;
+	rest_len = path_len - name_len;
+	path = trim(text + name_len, &rest_len);
+	name = trim(text, &name_len);
+	if (name_len == 0) {
+		rules_error(p, at, "bad-syntax", "the placeholder <%.150s> names nothing",
+			lookup->text);
+		return false;
+	}
+	lookup->name = keep_text(p, name, name_len);
+	return lookup->name != NULL && parse_path(p, at, path, rest_len, depth, lookup) &&
+	       parse_filters(p, at, text + path_len, len - path_len, lookup) &&
+	       find_name(p, at, lookup);
 }
 
 /* --- templates --- */
 
-void template_finish(struct template *template)
+static bool parse_nested(struct parse *p, const struct value *at, const char *text, size_t len,
+	unsigned depth, struct template *template)
 {
-	for (size_t i = 0; i < template->count; i++) {
-		free(template->parts[i].literal);
-		lookup_destroy(template->parts[i].lookup);
-	}
-	free(template->parts);
-	*template = (struct template){ 0 };
-}
+	size_t from = 0;
 
-static bool add_part(struct template *template, char *literal, struct lookup *lookup)
-{
-	struct template_part *parts =
-		reallocarray(template->parts, template->count + 1, sizeof(*parts));
-
-	if (parts == NULL || (literal == NULL && lookup == NULL)) {
-		free(literal);
-		lookup_destroy(lookup);
-		if (parts != NULL)
-			template->parts = parts;
+	template->line = value_line(at);
+	template->column = value_column(at);
+	if (depth > NESTED_MOST) {
+		rules_error(p, at, "limit", "look-ups stand in look-ups more than %d deep",
+			NESTED_MOST);
 		return false;
 	}
-	template->parts = parts;
-	parts[template->count++] = (struct template_part){ literal, lookup };
+	while (from < len) {
+		const char *open = memchr(text + from, '<', len - from);
+		size_t literal_len = open != NULL ? (size_t)(open - text) - from : len - from;
+		struct template_part *parts =
+			grow(p, template->parts, template->count, sizeof(*parts));
+		size_t size;
+
+		if (parts == NULL)
+			return false;
+		template->parts = parts;
+		parts += template->count++;
+		if (literal_len > 0) {
+			parts->literal = keep_text(p, text + from, literal_len);
+			if (parts->literal == NULL)
+				return false;
+			from += literal_len;
+			continue;
+		}
+		size = placeholder_length(text + from, len - from);
+		if (size == 0) {
+			rules_error(p, at, "bad-syntax",
+				"the placeholder `%.*s` has no end" CUT_BY_YAML,
+				shown_length(len - from), text + from);
+			return false;
+		}
+		parts->lookup = grow(p, NULL, 0, sizeof(*parts->lookup));
+		if (parts->lookup == NULL ||
+			!parse_lookup(p, at, text + from + 1, size - 2, depth, parts->lookup))
+			return false;
+		from += size;
+	}
 	return true;
 }
 
-static enum template_result parse_nested(
-	const char *text, size_t len, unsigned depth, struct template *template, char why[160])
+bool template_parse(struct parse *p, const struct value *at, const char *text, size_t len,
+	struct template *template)
 {
-	enum template_result result = TEMPLATE_OK;
-	size_t at = 0;
-
-	if (depth > NESTED_MOST)
-		return wrong(why, "`%s` is nested too deeply", text, len);
-
-	while (at < len && result == TEMPLATE_OK) {
-		const char *open = memchr(text + at, '<', len - at);
-		size_t literal_len = open != NULL ? (size_t)(open - text) - at : len - at;
-		struct lookup *lookup = NULL;
-		size_t size;
-
-		if (literal_len > 0) {
-			if (!add_part(template, strndup(text + at, literal_len), NULL))
-				result = TEMPLATE_NOMEM;
-			at += literal_len;
-			continue;
-		}
-		size = placeholder_length(text + at, len - at);
-		if (size == 0) {
-			result = wrong(why, "the placeholder `%s` has no end", text + at, len - at);
-			break;
-		}
-		result = parse_lookup(text + at + 1, size - 2, depth, &lookup, why);
-		if (result == TEMPLATE_OK && !add_part(template, NULL, lookup))
-			result = TEMPLATE_NOMEM;
-		at += size;
-	}
-	if (result != TEMPLATE_OK)
-		template_finish(template);
-	return result;
+	return parse_nested(p, at, text, len, 0, template);
 }
 
-enum template_result template_parse(
-	const char *text, size_t len, struct template *template, char why[160])
+bool template_parse_value(
+	struct parse *p, const struct value *at, const char *what, struct template *template)
 {
-	return parse_nested(text, len, 0, template, why);
+	const char *text = value_as_text(at, "");
+
+	if (!value_is(at, VALUE_TEXT)) {
+		rules_error(p, at, "bad-syntax", "%s is a text, not %s" CUT_BY_YAML, what,
+			value_kind_words(value_kind(at)));
+		return false;
+	}
+	return template_parse(p, at, text, strlen(text), template);
+}
+
+bool template_has_lookup(const struct template *template)
+{
+	for (size_t i = 0; i < template->count; i++)
+		if (template->parts[i].lookup != NULL)
+			return true;
+	return false;
 }
 
 bool template_each_lookup(
@@ -263,292 +296,25 @@ bool template_each_lookup(
 	return true;
 }
 
-/* --- command lines --- */
-
-void command_finish(struct command *command)
+void template_print(const struct template *template, struct buffer *out)
 {
-	for (size_t i = 0; i < command->count; i++)
-		template_finish(&command->words[i].template);
-	free(command->words);
-	command->words = NULL;
-	command->count = 0;
-}
+	for (size_t i = 0; i < template->count; i++) {
+		const struct lookup *lookup = template->parts[i].lookup;
 
-static enum template_result add_word(
-	struct command *command, const char *text, size_t len, unsigned optional, char why[160])
-{
-	struct command_word *words =
-		reallocarray(command->words, command->count + 1, sizeof(*words));
-
-	if (words == NULL)
-		return TEMPLATE_NOMEM;
-	command->words = words;
-	words[command->count] = (struct command_word){ .optional = optional };
-	return template_parse(text, len, &words[command->count++].template, why);
-}
-
-/* The length of the word at `text`; quotes are left to the caller. 0: a placeholder in it has no end. */
-static size_t word_length(const char *text, bool in_optional)
-{
-	size_t len = 0;
-
-	while (text[len] != '\0' && !isspace((unsigned char)text[len])) {
-		if (text[len] == '<') {
-			size_t size = placeholder_length(text + len, strlen(text + len));
-
-			if (size == 0)
-				return 0;
-			len += size;
-		} else if (in_optional && text[len] == ']') {
-			return len;
-		} else {
-			len++;
+		if (lookup == NULL) {
+			buffer_append_text(out, template->parts[i].literal);
+			continue;
 		}
-	}
-	return len;
-}
-
-/* Does a word end before `text`? */
-static bool is_word_end(const char *text, bool in_optional)
-{
-	return *text == '\0' || isspace((unsigned char)*text) || (in_optional && *text == ']');
-}
-
-/* `"two words"` at `*text`, which is moved behind it. */
-static enum template_result parse_quoted(
-	struct command *command, const char **text, unsigned optional, char why[160])
-{
-	const char *begin = *text + 1, *end = strchr(begin, '"');
-
-	if (end == NULL)
-		return wrong(
-			why, "the double quote in `%s` has no end", begin - 1, strlen(begin - 1));
-	if (!is_word_end(end + 1, optional != 0))
-		return wrong(why, "a blank is missing after the double quotes in `%s`", begin - 1,
-			strlen(begin - 1));
-	*text = end + 1;
-	return add_word(command, begin, (size_t)(end - begin), optional, why);
-}
-
-static enum template_result parse_word(
-	struct command *command, const char **text, unsigned optional, char why[160])
-{
-	size_t len = word_length(*text, optional != 0);
-	const char *begin = *text;
-
-	if (len == 0)
-		return wrong(why, "the placeholder in `%s` has no end", begin, strlen(begin));
-	*text = begin + len;
-	return add_word(command, begin, len, optional, why);
-}
-
-enum template_result command_parse(const char *text, struct command *command, char why[160])
-{
-	enum template_result result = TEMPLATE_OK;
-	unsigned optional = 0, groups = 0;
-
-	while (result == TEMPLATE_OK) {
-		text += strspn(text, " \t\n");
-		if (*text == '\0')
-			break;
-		if (*text == '[') {
-			if (optional != 0)
-				result = wrong(why, "optional words in optional words: `%s`", text,
-					strlen(text));
-			optional = ++groups;
-			text++;
-		} else if (*text == ']') {
-			if (optional == 0)
-				result = wrong(why, "`%s` ends optional words that did not begin",
-					text, strlen(text));
-			optional = 0;
-			text++;
-		} else if (*text == '"') {
-			result = parse_quoted(command, &text, optional, why);
-		} else {
-			result = parse_word(command, &text, optional, why);
+		buffer_printf(out, "<%s", lookup->name);
+		for (size_t j = 0; j < lookup->path_count; j++) {
+			buffer_append_char(out, '[');
+			template_print(&lookup->path[j], out);
+			buffer_append_char(out, ']');
 		}
-	}
-	if (result == TEMPLATE_OK && optional != 0)
-		result = wrong(why, "the optional words [... have no end%s", "", 0);
-	if (result == TEMPLATE_OK && (command->count == 0 || command->words[0].optional != 0))
-		result = wrong(why, "a launch begins with the name of a worker%s", "", 0);
-	if (result != TEMPLATE_OK)
-		command_finish(command);
-	return result;
-}
-
-/* --- patterns --- */
-
-void pattern_finish(struct pattern *pattern)
-{
-	for (size_t i = 0; i < pattern->count; i++) {
-		struct pattern_word *word = &pattern->words[i];
-
-		for (size_t j = 0; j < word->choices_count; j++)
-			free(word->choices[j]);
-		free(word->choices);
-		free(word->literal);
-		free(word->capture);
-	}
-	free(pattern->words);
-	pattern->words = NULL;
-	pattern->count = 0;
-}
-
-/* `this | that` */
-static enum template_result parse_choices(
-	const char *text, size_t len, struct pattern_word *word, char why[160])
-{
-	bool more = true;
-
-	while (more) {
-		const char *bar = memchr(text, '|', len);
-		size_t part_len = bar != NULL ? (size_t)(bar - text) : len, trimmed = part_len;
-		const char *part = trim(text, &trimmed);
-		char **choices;
-
-		if (trimmed == 0 || memchr(part, ' ', trimmed) != NULL)
-			return wrong(
-				why, "`%s` is not one word, and so matches nothing", part, trimmed);
-		choices = reallocarray(word->choices, word->choices_count + 1, sizeof(*choices));
-		if (choices == NULL)
-			return TEMPLATE_NOMEM;
-		word->choices = choices;
-		choices[word->choices_count] = strndup(part, trimmed);
-		if (choices[word->choices_count] == NULL)
-			return TEMPLATE_NOMEM;
-		word->choices_count++;
-		more = bar != NULL;
-		part_len += more;
-		text += part_len;
-		len -= part_len;
-	}
-	return TEMPLATE_OK;
-}
-
-static enum template_result parse_pattern_word(
-	const char *text, size_t len, struct pattern_word *word, char why[160])
-{
-	const char *name, *colon;
-	size_t name_len;
-
-	if (text[0] != '<') {
-		if (memchr(text, '<', len) != NULL)
-			return wrong(why, "`%s`: a captured word stands alone between blanks", text,
-				len);
-		word->literal = strndup(text, len);
-		return word->literal != NULL ? TEMPLATE_OK : TEMPLATE_NOMEM;
-	}
-	if (placeholder_length(text, len) != len)
-		return wrong(why, "`%s`: a captured word stands alone between blanks", text, len);
-	colon = memchr(text, ':', len);
-	name_len = colon != NULL ? (size_t)(colon - text) - 1 : len - 2;
-	name = trim(text + 1, &name_len);
-	if (name_len == 0)
-		return wrong(why, "the captured word `%s` has no name", text, len);
-	word->capture = strndup(name, name_len);
-	if (word->capture == NULL)
-		return TEMPLATE_NOMEM;
-	if (is_builtin_name(word->capture))
-		return wrong(why, "`%s` is a name of the language and cannot be captured", name,
-			name_len);
-	if (colon == NULL)
-		return TEMPLATE_OK;
-	return parse_choices(colon + 1, (size_t)(text + len - 1 - colon - 1), word, why);
-}
-
-/* Of two words of the same name nobody could say which is meant. */
-static enum template_result check_captures(const struct pattern *pattern, char why[160])
-{
-	for (size_t i = 0; i < pattern->count; i++) {
-		const char *name = pattern->words[i].capture;
-
-		for (size_t j = 0; name != NULL && j < i; j++)
-			if (pattern->words[j].capture != NULL &&
-				strcmp(pattern->words[j].capture, name) == 0)
-				return wrong(why, "<%s> captures two words", name, strlen(name));
-	}
-	return TEMPLATE_OK;
-}
-
-enum template_result pattern_parse(const char *text, struct pattern *pattern, char why[160])
-{
-	enum template_result result = TEMPLATE_OK;
-
-	while (result == TEMPLATE_OK) {
-		struct pattern_word *words;
-		size_t len;
-
-		text += strspn(text, " \t\n");
-		if (*text == '\0')
-			break;
-		len = word_length(text, false);
-		if (len == 0) {
-			result = wrong(
-				why, "the captured word in `%s` has no end", text, strlen(text));
-			break;
+		for (size_t j = 0; j < lookup->filters_count; j++) {
+			buffer_append_text(out, " | ");
+			filter_print(&lookup->filters[j], out);
 		}
-		words = reallocarray(pattern->words, pattern->count + 1, sizeof(*words));
-		if (words == NULL) {
-			result = TEMPLATE_NOMEM;
-			break;
-		}
-		pattern->words = words;
-		words[pattern->count] = (struct pattern_word){ 0 };
-		result = parse_pattern_word(text, len, &words[pattern->count++], why);
-		text += len;
+		buffer_append_char(out, '>');
 	}
-	if (result == TEMPLATE_OK && pattern->count == 0)
-		result = wrong(why, "an empty pattern matches nothing%s", "", 0);
-	if (result == TEMPLATE_OK && pattern->count > PATTERN_WORDS_MOST)
-		result = wrong(why, "the pattern has too many words%s", "", 0);
-	if (result == TEMPLATE_OK)
-		result = check_captures(pattern, why);
-	if (result != TEMPLATE_OK)
-		pattern_finish(pattern);
-	return result;
-}
-
-static bool word_matches(const struct pattern_word *word, const char *text, size_t len)
-{
-	if (word->literal != NULL)
-		return strlen(word->literal) == len && memcmp(word->literal, text, len) == 0;
-	if (word->choices_count == 0)
-		return true;
-	for (size_t i = 0; i < word->choices_count; i++)
-		if (strlen(word->choices[i]) == len && memcmp(word->choices[i], text, len) == 0)
-			return true;
-	return false;
-}
-
-enum nc_err pattern_capture(const struct pattern *pattern, const char *type, struct value *captures)
-{
-	for (size_t i = 0; i < pattern->count; i++) {
-		size_t len;
-
-		type += strspn(type, " ");
-		len = strcspn(type, " ");
-		if (pattern->words[i].capture != NULL &&
-			value_map_put(captures, pattern->words[i].capture,
-				value_text_n(type, len)) != NC_OK)
-			return NC_ERR_NOMEM;
-		type += len;
-	}
-	return NC_OK;
-}
-
-bool pattern_matches(const struct pattern *pattern, const char *type)
-{
-	for (size_t i = 0; i < pattern->count; i++) {
-		const struct pattern_word *word = &pattern->words[i];
-		size_t len;
-
-		type += strspn(type, " ");
-		len = strcspn(type, " ");
-		if (len == 0 || !word_matches(word, type, len))
-			return false;
-		type += len;
-	}
-	return type[strspn(type, " ")] == '\0';
 }
