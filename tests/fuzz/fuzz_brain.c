@@ -53,19 +53,21 @@ static void handle(struct brain *brain, const char *bytes, size_t len)
 	struct message message;
 	bool once;
 
-	require(brain_handle(brain, bytes, len, 0, &first, NULL) == NC_OK);
+	require(brain_handle(brain, bytes, len, 1, &first, NULL) == NC_OK);
 	check(&first);
 	once = message_read(bytes, len, &message, NULL) == NC_OK && message.id != NULL;
 	message_finish(&message);
 	if (once) {
-		require(brain_handle(brain, bytes, len, 0, &second, NULL) == NC_OK);
+		require(brain_handle(brain, bytes, len, 1, &second, NULL) == NC_OK);
 		require(second.launches_count == 0 && !second.checklist_changed);
 		require(strcmp(first.reply.type, second.reply.type) == 0);
 		transaction_finish(&second);
 	}
 	for (size_t i = 0; i < first.launches_count; i++) {
-		require(brain_launch_started(brain, first.launches[i].id, i % 2 == 0 ? -1 : 7,
-				"no such host", 0, &second, NULL) == NC_OK);
+		if (i % 2 == 1)
+			continue;
+		require(brain_launch_failed(brain, first.launches[i].id, "no such host", 1,
+				&second, NULL) == NC_OK);
 		transaction_finish(&second);
 	}
 	transaction_finish(&first);
@@ -77,10 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	const char *text = (const char *)bytes;
 	struct rules *rules = NULL;
 	struct brain *brain = NULL;
+	struct store *store = NULL;
 
 	require(rules_read("r", rules_text, strlen(rules_text), &config, &rules, NULL, NULL) ==
 		NC_OK);
-	require(brain_create(&config, rules, &brain, NULL) == NC_OK);
+	require(store_open(NULL, &store, NULL) == NC_OK);
+	require(brain_create(&config, rules, store, "boot", &brain, NULL) == NC_OK);
 	while (size > 0) {
 		const char *end = memmem(text, size, mark, strlen(mark));
 		size_t len = end != NULL ? (size_t)(end - text) : size;
@@ -91,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		size -= taken;
 	}
 	brain_destroy(brain);
+	store_close(store);
 	rules_destroy(rules);
 	return 0;
 }

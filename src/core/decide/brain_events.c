@@ -9,74 +9,107 @@
 
 /* --- started --- */
 
-/* The row of the launch that has started; one by hand is new. NULL: out of memory. */
-static struct table_row *register_runner(struct judgement *j)
+/* A launch by hand, of which nobody knew: it is written down like the others. */
+static enum nc_err register_runner(struct judgement *j, int64_t pid, int64_t attempt)
 {
 	const struct message *message = j->message;
 	const struct value *arguments = value_map_get(message->payload, "arguments");
-	struct table *table = &j->brain->launches;
-	struct table_row *row = table_find(table, message->launch);
 	size_t token_len = message->token != NULL ? strlen(message->token) : 0;
+	const char *host = value_as_text(value_map_get(message->payload, "host"), "localhost");
+	struct store_launch *launch = &j->launch;
 
-	if (row != NULL)
-		return row;
-	table_forget_by_hand(table, BY_HAND_MOST - 1);
-	row = table_add(table, message->launch, message->source,
-		value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list(),
-		value_as_text(value_map_get(message->payload, "host"), "localhost"));
-	if (row == NULL)
-		return NULL;
-	row->by_hand = true;
-	row->since_ns = j->real_ns;
+	*launch = (struct store_launch){ .state = STORE_RUNNING,
+		.wanted_ns = j->real_ns,
+		.running_ns = j->real_ns,
+		.pid = pid,
+		.attempt = attempt,
+		.by_hand = true };
+	memcpy(launch->id, message->launch, strlen(message->launch) + 1);
 	/* A longer one is none of ours, and cannot be compared with. */
-	if (token_len > 0 && token_len < sizeof(row->token))
-		memcpy(row->token, message->token, token_len + 1);
+	if (token_len > 0 && token_len < sizeof(launch->token))
+		memcpy(launch->token, message->token, token_len + 1);
+	launch->worker = strdup(message->source);
+	launch->arguments =
+		value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list();
+	launch->host = strdup(host);
+	launch->boot = strdup(j->brain->boot);
+	launch->why = strdup("by hand");
+	if (launch->worker == NULL || launch->arguments == NULL || launch->host == NULL ||
+		launch->boot == NULL || launch->why == NULL)
+		return error_nomem(j->error);
+	j->launch_known = true;
 	brain_note(j, LEVEL_INFO, "%s was started by hand in process %" PRId64, message->source,
-		value_as_int(value_map_get(message->payload, "pid"), 0));
-	return row;
+		pid);
+	return store_add_launch(j->brain->store, launch, j->error);
+}
+
+/* By hand, while a copy runs that the policy protects: the runner is to end. */
+static bool is_refused(const struct judgement *j, const struct value *copies)
+{
+	const struct config_program *program =
+		config_find_program(j->brain->config, j->message->source);
+
+	return j->launch.by_hand && value_count(copies) > 0 &&
+	       program->if_running == IF_RUNNING_REFUSE;
+}
+
+static enum nc_err answer_started(struct judgement *j)
+{
+	struct value *copies = brain_copies(
+		j, j->launch.worker, j->launch.arguments, j->launch.id);
+	struct value *reply = copies != NULL ? value_map() : NULL;
+	bool refused = copies != NULL && is_refused(j, copies);
+	enum nc_err err = NC_ERR_NOMEM;
+
+	if (copies == NULL)
+		return j->error != NULL ? j->error->code : NC_ERR_NOMEM;
+	err = value_map_put(reply, "running", copies);
+	if (err == NC_OK && refused)
+		err = value_map_put(reply, "refused", value_bool(true));
+	err = err == NC_OK ? brain_reply(j, REPLY_ACK, reply) : error_nomem(j->error);
+	value_destroy(reply);
+	if (err != NC_OK || !refused)
+		return err;
+	brain_note(j, LEVEL_WARNING,
+		"%s by hand was refused: it runs already with the same arguments (`if running: "
+		"refuse`)",
+		j->message->source);
+	return brain_close_launch(j, "refused");
 }
 
 /* Answered with the copies that run already. Said twice it changes nothing more. */
 static enum nc_err runner_started(struct judgement *j)
 {
-	struct table_row *row;
-	struct value *reply;
-	enum nc_err err;
+	int64_t pid = value_as_int(value_map_get(j->message->payload, "pid"), 0);
+	int64_t attempt = value_as_int(value_map_get(j->message->payload, "attempt"), 1);
+	enum nc_err err = NC_OK;
 
 	if (!id_is_valid(j->message->launch))
 		return brain_reply_words(
 			j, REPLY_BAD_MESSAGE, "`started` needs the id of a launch");
-	row = register_runner(j);
-	if (row == NULL)
-		return error_nomem(j->error);
-	row->state = TABLE_RUNNING;
-	row->pid = value_as_int(value_map_get(j->message->payload, "pid"), 0);
-	reply = value_map();
-	err = value_map_put(reply, "running",
-		table_copies(&j->brain->launches, row->worker, row->arguments, row->id));
-	err = err == NC_OK ? brain_reply(j, REPLY_ACK, reply) : error_nomem(j->error);
-	value_destroy(reply);
-	return err;
+	if (!j->launch_known)
+		err = register_runner(j, pid, attempt);
+	else if (j->launch.state != STORE_RUNNING || j->launch.pid != pid ||
+		 j->launch.attempt != attempt)
+		err = store_launch_runs(j->brain->store, j->launch.id, STORE_RUNNING, pid, attempt,
+			j->real_ns, j->error);
+	return err == NC_OK ? answer_started(j) : err;
 }
 
 /* --- progress --- */
 
+/* Kept in memory only: it is said again, and is worth no write to the disk. */
 static enum nc_err progress_made(struct judgement *j)
 {
-	struct table_row *row = table_find(&j->brain->launches, j->message->launch);
 	double fraction = value_as_float(j->message->payload, -1);
-	struct value *progress;
+	struct value *progress = j->brain->progress;
 
 	if (!(fraction >= 0 && fraction <= 1))
 		return brain_reply_words(
 			j, REPLY_BAD_MESSAGE, "the payload of `progress` is a number from 0 to 1");
-	if (row != NULL) {
-		progress = value_copy(j->message->payload);
-		if (progress == NULL)
-			return error_nomem(j->error);
-		value_destroy(row->progress);
-		row->progress = progress;
-	}
+	if (j->launch_known && value_count(progress) < PROGRESS_MOST &&
+		value_map_put(progress, j->launch.id, value_copy(j->message->payload)) != NC_OK)
+		return error_nomem(j->error);
 	return brain_reply(j, REPLY_ACK, NULL);
 }
 
@@ -94,25 +127,6 @@ static bool are_arguments(const struct value *arguments)
 			return false;
 	}
 	return true;
-}
-
-static bool slot_is_known(const struct brain *brain, const char *name)
-{
-	for (size_t i = 0; i < SLOTS_REMEMBERED; i++)
-		if (brain->slots[i] != NULL && strcmp(brain->slots[i], name) == 0)
-			return true;
-	return false;
-}
-
-/* Takes over `name`. The one that is forgotten for it is a thousand slots old. */
-static void remember_slot(struct judgement *j, char *name)
-{
-	struct brain *brain = j->brain;
-
-	free(brain->slots[brain->slots_next]);
-	brain->slots[brain->slots_next] = name;
-	brain->slots_next = (brain->slots_next + 1) % SLOTS_REMEMBERED;
-	j->slot_added = true;
 }
 
 static enum nc_err launch_slot(struct judgement *j, const char *worker, const char *name)
@@ -147,7 +161,9 @@ static enum nc_err slot_due(struct judgement *j)
 	const char *worker = value_as_text(value_map_get(payload, "worker"), NULL);
 	const char *schedule = value_as_text(value_map_get(payload, "schedule"), "");
 	const char *slot = value_as_text(value_map_get(payload, "slot"), NULL);
+	struct error why = { 0 };
 	char *name = NULL;
+	bool known;
 	enum nc_err err;
 
 	if (worker == NULL || slot == NULL)
@@ -162,20 +178,16 @@ static enum nc_err slot_due(struct judgement *j)
 	}
 	if (asprintf(&name, "%s %s", schedule, slot) < 0)
 		return error_nomem(j->error);
-	if (slot_is_known(j->brain, name)) {
-		free(name);
-		return brain_reply(j, REPLY_ACK, NULL);
-	}
-	err = launch_slot(j, worker, name);
+	err = store_add_slot(j->brain->store, name, j->real_ns, &why);
+	known = err == NC_ERR_REFUSED;
 	if (err == NC_OK)
-		err = brain_reply(j, REPLY_ACK, NULL);
-	if (err != NC_OK) {
-		free(name);
-		return err;
-	}
-	brain_note(j, LEVEL_INFO, "the slot %s of the schedule is due", name);
-	remember_slot(j, name);
-	return NC_OK;
+		err = launch_slot(j, worker, name);
+	else if (!known && j->error != NULL)
+		*j->error = why;
+	if (err == NC_OK)
+		brain_note(j, LEVEL_INFO, "the slot %s of the schedule is due", name);
+	free(name);
+	return err == NC_OK || known ? brain_reply(j, REPLY_ACK, NULL) : err;
 }
 
 /* --- which of them? --- */
