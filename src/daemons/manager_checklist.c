@@ -1,7 +1,20 @@
 #include "daemons/manager_checklist.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
 #include "core/data/yaml.h"
+#include "core/system/clock.h"
 #include "core/system/file.h"
+#include "core/system/sys.h"
+
+#define HEADER_FORMAT                                                                              \
+	"# checklist %" PRId64 " %016" PRIx64                                                      \
+	", written by the manager; `nowcast checklist` changes it\n"
 
 /* It grows by parts that each fit into a message, and what was written must be read again: these limits are
  * there for what was put in its place by mistake. */
@@ -11,8 +24,33 @@ static const struct yaml_limits checklist_limits = {
 	.nodes = 100000000,
 };
 
-enum nc_err checklist_read(const char *path, struct value **ret_checklist, struct error *error)
+static uint64_t digest_of(const char *bytes, size_t len)
 {
+	uint64_t hash = 14695981039346656037u;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
+	return hash;
+}
+
+/* Is its first line ours, and does it belong to the rest? */
+static bool is_ours(const struct buffer *text, int64_t *ret_version)
+{
+	const char *end = strchr(text->data, '\n');
+	uint64_t digest;
+
+	if (end == NULL ||
+		sscanf(text->data, "# checklist %" SCNd64 " %16" SCNx64 ",", ret_version, &digest) !=
+			2)
+		return false;
+	end++;
+	return digest == digest_of(end, text->len - (size_t)(end - text->data));
+}
+
+enum nc_err checklist_read(
+	const char *path, struct checklist_file *ret_file, struct error *error)
+{
+	struct checklist_file file = { 0 };
 	struct value *checklist = NULL;
 	struct buffer text;
 	struct error why = { 0 };
@@ -33,24 +71,62 @@ enum nc_err checklist_read(const char *path, struct value **ret_checklist, struc
 				"%s holds %s, and a checklist is a mapping", path,
 				value_kind_words(value_kind(checklist)));
 	}
+	if (err == NC_OK)
+		file.ours = is_ours(&text, &file.version);
 	buffer_finish(&text);
 	if (err != NC_OK) {
 		value_destroy(checklist);
 		return err;
 	}
-	*ret_checklist = checklist;
+	file.checklist = checklist;
+	*ret_file = file;
 	return NC_OK;
 }
 
-enum nc_err checklist_write(const char *path, const struct value *checklist, struct error *error)
+enum nc_err checklist_write(const char *path, const struct value *checklist, int64_t version,
+	struct error *error)
 {
-	struct buffer text;
+	struct buffer text, whole;
 	enum nc_err err;
 
 	buffer_init(&text);
+	buffer_init(&whole);
 	yaml_write(checklist, 0, &text);
-	err = text.failed ? error_nomem(error)
-			  : file_replace(path, text.data, text.len, 0664, error);
+	buffer_printf(&whole, HEADER_FORMAT, version, digest_of(text.data, text.len));
+	buffer_append(&whole, text.data, text.len);
+	err = text.failed || whole.failed
+		      ? error_nomem(error)
+		      : file_replace(path, whole.data, whole.len, 0664, error);
 	buffer_finish(&text);
+	buffer_finish(&whole);
 	return err;
+}
+
+enum nc_err checklist_set_aside(
+	const char *path, const char *word, char **ret_name, struct error *error)
+{
+	time_t now = (time_t)(clock_real_ns() / NS_PER_S);
+	struct tm local;
+	char date[32], *name = NULL;
+	int result = -1;
+
+	if (localtime_r(&now, &local) == NULL ||
+		strftime(date, sizeof(date), "%Y%m%dT%H%M%S", &local) == 0)
+		return error_set(error, NC_ERR_INVALID, "there is no local time");
+	/* A second name, and not another one: at every moment there is a checklist file (R12). */
+	for (int i = 0; i < 100 && result != 0; i++) {
+		free(name);
+		if (asprintf(&name, i == 0 ? "%s.%s-%s" : "%s.%s-%s-%d", path, word, date, i) < 0)
+			return error_nomem(error);
+		result = sys_link(path, name);
+		if (result != 0 && errno != EEXIST)
+			break;
+	}
+	if (result != 0) {
+		(void)error_errno(error, errno, "cannot give %s the second name %s", path, name);
+		free(name);
+		return NC_ERR_SYSTEM;
+	}
+	*ret_name = name;
+	return NC_OK;
 }

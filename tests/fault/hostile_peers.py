@@ -167,7 +167,7 @@ class Hostile(harness.Story):
                 self.assertLess(time.monotonic() - began, ANSWER_S)
                 self.assertEqual(set(reply), {"source", "type", "payload"}, reply)
                 self.assertIn(reply["type"], ERRORS, reply)
-        self.assertEqual(self.system.checklist(), {})
+        self.system.assert_checklist({})
         self.assertNotIn("[manager] launching", self.system.log())
         # What was logged of them is lines, and none that they have made themselves.
         log = self.system.log()

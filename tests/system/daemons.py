@@ -220,8 +220,8 @@ class Rules(Story):
         self.system.start_supervisor()
         manager = self.system.pid_of("manager")
         for bad in ("awaken: [", "awaken: [{on: success, launch: no_such_worker}]\n"):
-            self.system.write("next_workers.yaml", bad)
             mark = self.system.mark()
+            self.system.write("next_workers.yaml", bad)
             for _ in range(3):
                 self.assertEqual(self.launched_after_awaken(), "third")
             said = self.system.log()[mark:].count("CRITICAL [manager] the rules cannot be used: ")

@@ -406,7 +406,15 @@ class System:
         return wait_until(lambda: compiled.search(self.log()[after:]), f"a line with {pattern}", seconds, self.tail)
 
     def checklist(self):
-        return yaml.safe_load(self.read("nowcast_checklist.yaml")) or {}
+        """What the file says, which is at most a second behind; absent before the first change."""
+        try:
+            return yaml.safe_load(self.read("nowcast_checklist.yaml")) or {}
+        except FileNotFoundError:
+            return {}
+
+    def assert_checklist(self, expected, seconds=DEADLINE_S):
+        wait_until(lambda: self.checklist() == expected, f"the checklist {expected}", seconds,
+                   lambda: f"the checklist: {self.checklist()}\n{self.tail()}")
 
     def wait_for_checklist(self, key, value, seconds=DEADLINE_S):
         wait_until(lambda: self.checklist().get(key) == value, f"{key}: {value} in the checklist", seconds,

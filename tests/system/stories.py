@@ -60,7 +60,7 @@ class Chains(Story):
                              "checklist updated with [sleepyhead] items from sleep worker",
                              "[manager] launching awaken", "[awaken] awoke", "[manager] launching third 0",
                              "third sees 0")
-        self.assertEqual(self.system.checklist(), {"sleepyhead": {"sleep time": 0, "awoke": True}})
+        self.system.assert_checklist({"sleepyhead": {"sleep time": 0, "awoke": True}})
 
     def test_two_workers_that_report_at_once_are_both_heard_and_followed(self):
         gate = self.system.path("gate")
@@ -83,7 +83,7 @@ class Chains(Story):
             self.assertEqual([process.wait() for process in both], [0, 0])
         self.system.wait_for_line(r"launching after left")
         self.system.wait_for_line(r"launching after right")
-        self.assertEqual(self.system.checklist(), {"left": {"from": "left"}, "right": {"from": "right"}})
+        self.system.assert_checklist({"left": {"from": "left"}, "right": {"from": "right"}})
 
     def test_the_same_worker_twice_at_once_is_allowed_and_said(self):
         gate = self.system.path("gate")
@@ -221,7 +221,7 @@ class ByHand(Story):
         self.assertEqual(done.returncode, EXIT_UNDELIVERED, done.stdout + done.stderr)
         self.assertIn("slept for 0 seconds", self.system.log())
         self.assertIn("not kept", done.stdout + done.stderr)
-        self.assertEqual(self.system.checklist(), {})
+        self.system.assert_checklist({})
 
     def test_through_links_it_is_the_same(self):
         self.begin({"own": "exit 3\n"}, {"awaken": [{"on": "success", "launch": "own"}]})
@@ -270,7 +270,7 @@ class EndOfTheDay(Story):
     def test_clear_writes_the_checklist_down_and_rotate_keeps_the_old_log(self):
         self.begin({}, {"clear_checklist": [{"on": "success", "launch": "rotate_logs"}]})
         self.assertEqual(self.status_of("sleep", "--sleep-time", "0"), 0)
-        self.assertEqual(self.system.checklist(), {"sleepyhead": {"sleep time": 0}})
+        self.system.assert_checklist({"sleepyhead": {"sleep time": 0}})
         self.assertEqual(self.status_of("clear_checklist"), 0)
         harness.wait_until(lambda: "log rotation" in self.system.checklist(), "rotate_logs has reported",
                            explain=self.system.tail)

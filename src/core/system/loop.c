@@ -7,6 +7,7 @@
  */
 #include "core/system/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -22,6 +23,10 @@
 
 #include "core/system/clock.h"
 #include "core/system/sys.h"
+
+enum {
+	BEFORE_WAIT_MOST = 4
+};
 
 struct loop_fd {
 	struct loop *loop;
@@ -60,8 +65,11 @@ struct loop {
 	struct loop_child *children;
 	pthread_mutex_t post_mutex;
 	struct loop_post *first_post, **last_post;
-	loop_function *before_wait;
-	void *before_wait_argument;
+	struct {
+		loop_function *function;
+		void *argument;
+	} before_wait[BEFORE_WAIT_MOST];
+	size_t before_wait_count;
 	bool stopped;
 	int status;
 };
@@ -453,8 +461,9 @@ void loop_stop(struct loop *loop, int status)
 
 void loop_before_wait(struct loop *loop, loop_function *function, void *argument)
 {
-	loop->before_wait = function;
-	loop->before_wait_argument = argument;
+	assert(loop->before_wait_count < BEFORE_WAIT_MOST);
+	loop->before_wait[loop->before_wait_count].function = function;
+	loop->before_wait[loop->before_wait_count++].argument = argument;
 }
 
 int loop_run(struct loop *loop, struct error *error)
@@ -465,8 +474,10 @@ int loop_run(struct loop *loop, struct error *error)
 	while (!loop->stopped) {
 		int count;
 
-		if (loop->before_wait != NULL)
-			loop->before_wait(loop->before_wait_argument);
+		for (size_t i = loop->before_wait_count; i > 0; i--)
+			loop->before_wait[i - 1].function(loop->before_wait[i - 1].argument);
+		if (loop->stopped)
+			break;
 		count = epoll_wait(
 			loop->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(loop));
 		if (count < 0 && errno != EINTR) {

@@ -46,7 +46,8 @@ void loop_unwatch(struct loop_fd *watch); /* accepts NULL */
 
 typedef void loop_function(void *argument);
 /* Called each time before the loop waits: for what is to be looked at when something has happened, and
- * costs no wake-ups while nothing does. One function; NULL: none. */
+ * costs no wake-ups while nothing does. At most four, until the loop is destroyed; the latest is called
+ * first. */
 void loop_before_wait(struct loop *loop, loop_function *function, void *argument);
 
 /* Once after `delay_ms` on the monotonic clock, or every `delay_ms` when `repeat`. A timer that has
