@@ -451,6 +451,14 @@ static void ended_unclaimed(struct manager *m, const char *id)
 		retry->again_ms = 0; /* that was the last one */
 }
 
+/* It would end so each time that it is started. */
+static bool cannot_run(int status)
+{
+	return WIFEXITED(status) &&
+	       (WEXITSTATUS(status) == EXIT_USAGE || WEXITSTATUS(status) == EXIT_BAD_CONFIG ||
+		       WEXITSTATUS(status) == EXIT_NO_SUCH_THING);
+}
+
 void recovery_runner_ended(struct manager *m, const char *launch_id, int status)
 {
 	enum claim_state state = CLAIM_NONE;
@@ -462,7 +470,7 @@ void recovery_runner_ended(struct manager *m, const char *launch_id, int status)
 		return;
 	}
 	if (claim_look(m->daemon.config->state_directory, launch_id, &state, &error) != NC_OK ||
-		state != CLAIM_FREE) {
+		(state != CLAIM_FREE && !(state == CLAIM_NONE && cannot_run(status)))) {
 		if (state == CLAIM_NONE)
 			ended_unclaimed(m, launch_id);
 		else if (state == CLAIM_ORPHANED)
