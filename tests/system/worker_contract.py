@@ -27,6 +27,7 @@ SOURCE_ROOT = os.environ.get(
     "NOWCAST_TEST_SOURCE_ROOT", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 )
 DEADLINE_S = 40
+LAUNCH = "01a20eee-d6c7-729d-bbad-58403315bdaa"  # an id, for tests that play the manager
 
 TYPES = {
     "checklist key": "plots",
@@ -225,6 +226,32 @@ class Contract(unittest.TestCase):
             text=True,
             **keywords,
         )
+
+    def launch_file(self, header, text):
+        """The sealed file that a manager hands to a runner."""
+        head = json.dumps(header).encode()
+        fd = os.memfd_create("launch", os.MFD_ALLOW_SEALING)
+        os.write(fd, b"nowcast launch 1 %011d\n" % len(head) + head + text.encode())
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 15)  # SEAL, SHRINK, GROW, WRITE
+        return fd
+
+    def start_launch(self, launch, *arguments, worker="make_plots", text=None, **header):
+        """A runner as the manager starts it."""
+        fd = self.launch_file(
+            {
+                "id": launch, "token": "a" * 32, "worker": worker, "why": "test", "attempt": 1,
+                "arguments": list(arguments), "file": self.path("nowcast.yaml"),
+                "state directory": self.path("state"), **header,
+            },
+            text or self.read("nowcast.yaml"),
+        )
+        script = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(fd), NOWCAST, worker, self.path("nowcast.yaml"), *arguments],
+            pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        os.close(fd)
+        return process
 
     def end(self, process):
         """Its exit status; what it printed is in self.out and self.err."""
@@ -597,7 +624,7 @@ class Surroundings(Contract):
         self.assertEqual(facts["blocked"], [])
         self.assertEqual(int(facts["pipe"], 16) & ~(1 << 12 | 1 << 24), 0)  # Python's own: PIPE, XFSZ
         self.assertEqual(facts["descriptors"], [0, 1, 2, 3])
-        self.assertEqual(facts["many"], 5)  # and the one that lists them
+        self.assertEqual(facts["many"], 6)  # the claim, and the one that lists them
         self.assertEqual(facts["parent"], process.pid)
 
     def test_output_goes_into_the_log_line_by_line(self):
@@ -844,35 +871,14 @@ class Delivery(Contract):
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1795500000))
         self.assertIn(f"already running: process 4711 since {since}\n", self.err)
 
-    def launch_file(self, header, text):
-        head = json.dumps(header).encode()
-        fd = os.memfd_create("launch", os.MFD_ALLOW_SEALING)
-        os.write(fd, b"nowcast launch 1 %011d\n" % len(head) + head + text.encode())
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 15)  # SEAL, SHRINK, GROW, WRITE
-        return fd
-
     def test_a_launch_of_the_managers_uses_what_it_was_handed(self):
-        launch = "01a20eee-d6c7-729d-bbad-58403315bdaa"
         text = self.read("nowcast.yaml")
         self.write("nowcast.yaml", "half saved: [")
         self.write("worker.sh", "exit 5\n")
-        fd = self.launch_file(
-            {
-                "id": launch, "token": "a" * 32, "worker": "make_plots", "why": "test", "attempt": 2,
-                "arguments": ["x"], "file": self.path("nowcast.yaml"),
-            },
-            text,
-        )
-        script = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(fd), NOWCAST, "make_plots",
-             self.path("nowcast.yaml"), "x"],
-            pass_fds=(fd,), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        os.close(fd)
+        process = self.start_launch(LAUNCH, "x", text=text, attempt=2)
         self.assertEqual(self.end(process), 5, self.err)
         final = self.broker.final()
-        self.assertEqual((final["launch"], final["token"]), (launch, "a" * 32))
+        self.assertEqual((final["launch"], final["token"]), (LAUNCH, "a" * 32))
         self.assertEqual(final["report"]["attempt"], 2)
         self.assertIs(self.broker.received[0]["payload"]["by hand"], False)
         self.assertEqual(self.out + self.err, "")
@@ -890,7 +896,7 @@ class WithoutSystem(Contract):
 
     broker = "none"
 
-    def test_by_hand_it_runs_gets_no_answers_and_says_that_nothing_was_kept(self):
+    def test_r6_by_hand_it_runs_gets_no_answers_and_its_message_is_kept(self):
         self.write(
             "worker.sh",
             """\
@@ -903,7 +909,12 @@ class WithoutSystem(Contract):
         self.assertEqual(self.end(self.start()), 5)
         self.assertEqual(list(json.loads(self.read("answer"))), ["error"])
         self.assertIn("no answer from the manager within 2 s; starting without it", self.err)
-        self.assertIn("not delivered, and it was NOT kept", self.err)
+        self.assertIn("(success) is kept, and will be delivered when the manager is back", self.err)
+        [launch] = os.listdir(self.path("state/spool"))
+        message = yaml.safe_load(self.read(f"state/spool/{launch}"))
+        self.assertEqual((message["type"], message["launch"]), ("success", launch))
+        self.assertEqual(json.loads(self.read(f"state/ends/{launch}"))["type"], "success")
+        self.assertEqual(os.listdir(self.path("state/claims")), [launch])
         self.assertGreaterEqual(time.monotonic() - begin, 2 + 10 + 10 - 0.5)
         self.assertIn(" ERROR [make_plots] ", self.log())
 
@@ -926,7 +937,7 @@ class WithoutSystem(Contract):
         process.send_signal(signal.SIGINT)
         self.assertIn(self.end(process), (5, 130))
         self.assertLess(time.monotonic() - begin, 5)
-        self.assertIn("NOT kept", self.err)
+        self.assertIn("(crash) is kept", self.err)
 
     def test_debug_makes_no_connection_and_logs_what_would_have_been_sent(self):
         self.write(
@@ -948,7 +959,7 @@ class WithoutSystem(Contract):
                 "(success nowcast nowcast plots made)",
                 self.out + self.err,
             )
-        self.assertFalse(os.path.exists(self.path("state/launches")))
+        self.assertEqual(os.listdir(self.path("state")), [])
 
     def test_debug_of_a_worker_that_is_built_in(self):
         self.assertEqual(self.end(self.start("--sleep-time", "0", "--debug", worker="sleep")), 0)

@@ -62,7 +62,9 @@ static int be_runner(int argc, char **argv)
 	bool closed;
 	FILE *out;
 
-	err = launch_receive(&launch, &config, &error);
+	err = launch_receive(&launch, &error);
+	if (err == NC_OK)
+		err = launch_load_config(&launch, &config, &error);
 	closed = fcntl(LAUNCH_FD, F_GETFD) < 0;
 	out = out_name != NULL ? fopen(out_name, "w") : NULL;
 	if (out == NULL)
@@ -78,6 +80,7 @@ static int be_runner(int argc, char **argv)
 		for (size_t i = 0; i < launch.arguments_count; i++)
 			(void)fprintf(out, "argument <%s>\n", launch.arguments[i]);
 		(void)fprintf(out, "file %s text %s\n", config->file, config->text);
+		(void)fprintf(out, "state %s version %s\n", launch.state_directory, launch.version);
 	}
 	(void)sigprocmask(SIG_BLOCK, NULL, &mask);
 	(void)fprintf(out, "TERM blocked %d PIPE ignored %d leader %d ready fd %s\n",
@@ -102,7 +105,8 @@ static void make_launch(struct launch *launch, char **arguments, size_t count)
 static void start_and_read(const struct launch *launch, struct buffer *out)
 {
 	struct config config = { .text = (char *)(uintptr_t)config_text,
-		.text_len = strlen(config_text) };
+		.text_len = strlen(config_text),
+		.state_directory = (char *)(uintptr_t) "/var/lib/state" };
 	char path[80], file[80];
 	struct error error = { 0 };
 	int status = -1;
@@ -146,6 +150,7 @@ static void a_launch_arrives_whole(void **state)
 	assert_has(&out, "argument <--sleep-time>\nargument <2 \"x\"\n\\>\nargument <>\n"
 			 "argument <\xf0\x9f\x98\x80>\n");
 	assert_has(&out, config_text);
+	assert_has(&out, "state /var/lib/state version " NOWCAST_VERSION "\n");
 	(void)snprintf(expected, sizeof(expected),
 		"argv <nowcast> <sleep> <%s/nowcast.yaml> <--sleep-time>", directory);
 	assert_has(&out, expected);
@@ -180,7 +185,8 @@ static void an_argument_that_is_not_utf8_is_refused(void **state)
 {
 	char *arguments[] = { (char *)(uintptr_t) "\xff", NULL };
 	struct config config = { .text = (char *)(uintptr_t) "",
-		.file = (char *)(uintptr_t) "x.yaml" };
+		.file = (char *)(uintptr_t) "x.yaml",
+		.state_directory = (char *)(uintptr_t) "/x" };
 	struct launch launch;
 	pid_t pid = -1;
 
@@ -233,16 +239,14 @@ static enum nc_err receive_from(int fd)
 {
 	int saved = fcntl(LAUNCH_FD, F_DUPFD_CLOEXEC, 10);
 	struct launch launch = { 0 };
-	struct config *config = NULL;
 	enum nc_err err;
 
 	if (fd >= 0)
 		assert_int_equal(dup2(fd, LAUNCH_FD), LAUNCH_FD);
 	else
 		(void)close(LAUNCH_FD);
-	err = launch_receive(&launch, &config, NULL);
+	err = launch_receive(&launch, NULL);
 	launch_finish(&launch);
-	config_destroy(config);
 	if (saved >= 0) {
 		(void)dup2(saved, LAUNCH_FD);
 		(void)close(saved);
@@ -287,12 +291,11 @@ static void without_a_sealed_file_it_is_a_launch_by_hand(void **state)
 static void a_sealed_file_that_is_damaged_is_an_error_and_not_by_hand(void **state)
 {
 	static const char *const texts[] = {
-		"nowcast launch 1 00000000002\n{}",
-		"nowcast launch 1 99999999999\n{}",
-		"nowcast launch 1 -0000000001\n{}",
-		"nowcast launch 1 xxxxxxxxxxx\n{}",
+		"nowcast launch 1 00000000002\n{}", "nowcast launch 1 99999999999\n{}",
+		"nowcast launch 1 -0000000001\n{}", "nowcast launch 1 xxxxxxxxxxx\n{}",
 		"nowcast launch 1 00000000003\n[1]",
 		"nowcast launch 1 00000000027\n{\"id\": \"../../etc/passwd\"}  ",
+		"nowcast launch 2 00000000002\n{}", /* of another version */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {

@@ -45,7 +45,7 @@ enum config_if_lost {
 	IF_LOST_LAUNCH_AGAIN
 };
 
-/* An entry of `workers:`: how a worker is run. Part C acts on retry, if_running and if_lost. */
+/* An entry of `workers:`: how a worker is run. The runner acts on it, but for if_running and if_lost. */
 struct config_program {
 	char *name;     /* `default`: for all others */
 	char **command; /* absent (count 0): built into this binary */

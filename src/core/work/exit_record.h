@@ -3,9 +3,9 @@
  * whole before the final message is sent and removed when that is answered (promises.md, R5, "Runner"). Who
  * finds one while nobody holds the claim knows that the worker has ended, and how.
  *
- * It is a mapping: {launch, worker, type, status, signal, reason, attempt, report, message}: `status` is the
- * exit status or null, `signal` its number or null, `reason` that of a crash or null, `message` the id of the
- * final message. The final message itself is in the spool (spool.h), which is written first: look there
+ * It is a mapping {launch, worker, type, status, signal, reason, report}: `type` is that of the final message;
+ * `status` the exit status or null; `signal` its number or null; `reason` that of a crash or null; `report` as
+ * in the message. The final message itself is in the spool (spool.h), which is written first: look there
  * before here.
  *
  * Depends on core/data, core/system.

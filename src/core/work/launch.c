@@ -16,12 +16,14 @@
 #include "core/system/sys.h"
 
 /*
- * The sealed file: one line of a fixed form, a JSON mapping of so many bytes, then the configuration's
- * text to the end. All four seals must be there: then nobody can change it any more, and it is no file of
- * somebody else's that happens to be open as descriptor 3.
+ * The sealed file: one line of a fixed form with the number of that form, a JSON mapping of so many bytes, then
+ * the configuration's text to the end. All four seals must be there: then nobody can change it any more, and it
+ * is no file of somebody else's that happens to be open as descriptor 3.
  */
-#define MAGIC        "nowcast launch 1 "
-#define PREFIX_BYTES 29 /* MAGIC, 11 digits, newline */
+#define MAGIC        "nowcast launch "
+#define FORM         "1 "
+#define DIGITS       11
+#define PREFIX_BYTES ((sizeof(MAGIC FORM) - 1) + DIGITS + 1) /* with a newline */
 #define ALL_SEALS    (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define FILE_MOST    ((size_t)32 << 20)
 
@@ -32,6 +34,10 @@ void launch_finish(struct launch *launch)
 	for (size_t i = 0; i < launch->arguments_count; i++)
 		free(launch->arguments[i]);
 	free(launch->arguments);
+	free(launch->state_directory);
+	free(launch->version);
+	free(launch->config_file);
+	buffer_finish(&launch->file);
 	*launch = (struct launch){ 0 };
 }
 
@@ -70,6 +76,10 @@ static enum nc_err make_header(
 	if (err == NC_OK)
 		err = put_text(map, "file", config->file);
 	if (err == NC_OK)
+		err = put_text(map, "state directory", config->state_directory);
+	if (err == NC_OK)
+		err = put_text(map, "version", NOWCAST_VERSION);
+	if (err == NC_OK)
 		json_write(map, 0, out);
 	value_destroy(map);
 	return out->failed ? NC_ERR_NOMEM : err;
@@ -81,13 +91,14 @@ static enum nc_err check_texts(
 {
 	bool good = utf8_is_valid(launch->worker, strlen(launch->worker), NULL) &&
 		    utf8_is_valid(config->file, strlen(config->file), NULL) &&
+		    utf8_is_valid(config->state_directory, strlen(config->state_directory), NULL) &&
 		    (launch->why == NULL || utf8_is_valid(launch->why, strlen(launch->why), NULL));
 
 	for (size_t i = 0; i < launch->arguments_count && good; i++)
 		good = utf8_is_valid(launch->arguments[i], strlen(launch->arguments[i]), NULL);
 	if (!good)
 		return error_set(error, NC_ERR_INVALID,
-			"a launch of %s: its name, an argument or the file name is not UTF-8",
+			"a launch of %s: its name, an argument or a file name is not UTF-8",
 			launch->worker);
 	return NC_OK;
 }
@@ -95,7 +106,7 @@ static enum nc_err check_texts(
 static enum nc_err make_file(
 	const struct launch *launch, const struct config *config, int *ret_fd, struct error *error)
 {
-	char prefix[PREFIX_BYTES + 1];
+	char prefix[PREFIX_BYTES + 10];
 	struct buffer header;
 	enum nc_err err;
 	int fd;
@@ -108,7 +119,7 @@ static enum nc_err make_file(
 		buffer_finish(&header);
 		return error_nomem(error);
 	}
-	(void)snprintf(prefix, sizeof(prefix), MAGIC "%011zu\n", header.len);
+	(void)snprintf(prefix, sizeof(prefix), MAGIC FORM "%0*zu\n", DIGITS, header.len);
 	fd = memfd_create("nowcast-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 || sys_write_all(fd, prefix, PREFIX_BYTES) < 0 ||
 		sys_write_all(fd, header.data, header.len) < 0 ||
@@ -280,82 +291,115 @@ static enum nc_err take_arguments(
 	return NC_OK;
 }
 
+/* *ret_text is of launch_finish(). */
+static enum nc_err take_text(
+	const struct value *map, const char *key, char **ret_text, struct error *error)
+{
+	const char *text = value_as_text(value_map_get(map, key), NULL);
+
+	if (text == NULL)
+		return bad_file(error);
+	*ret_text = strdup(text);
+	return *ret_text != NULL ? NC_OK : error_nomem(error);
+}
+
+/* The same; it may be absent. */
+static enum nc_err take_optional(
+	const struct value *map, const char *key, char **ret_text, struct error *error)
+{
+	return value_is(value_map_get(map, key), VALUE_TEXT) ? take_text(map, key, ret_text, error)
+							     : NC_OK;
+}
+
 static enum nc_err take_header(const struct value *map, struct launch *launch, struct error *error)
 {
 	const char *id = value_as_text(value_map_get(map, "id"), "");
 	const char *token = value_as_text(value_map_get(map, "token"), "");
-	const char *worker = value_as_text(value_map_get(map, "worker"), NULL);
-	const char *why = value_as_text(value_map_get(map, "why"), NULL);
+	enum nc_err err;
 
-	if (!id_is_valid(id) || strlen(token) >= TOKEN_TEXT_SIZE || worker == NULL)
+	if (!id_is_valid(id) || strlen(token) >= TOKEN_TEXT_SIZE)
 		return bad_file(error);
 	memcpy(launch->id, id, strlen(id) + 1);
 	memcpy(launch->token, token, strlen(token) + 1);
 	launch->attempt = value_as_int(value_map_get(map, "attempt"), 1);
-	launch->worker = strdup(worker);
-	launch->why = why != NULL ? strdup(why) : NULL;
-	if (launch->worker == NULL || (why != NULL && launch->why == NULL))
-		return error_nomem(error);
-	return take_arguments(value_map_get(map, "arguments"), launch, error);
+	err = take_text(map, "worker", &launch->worker, error);
+	if (err == NC_OK)
+		err = take_text(map, "file", &launch->config_file, error);
+	if (err == NC_OK)
+		err = take_text(map, "state directory", &launch->state_directory, error);
+	if (err == NC_OK)
+		err = take_optional(map, "why", &launch->why, error);
+	if (err == NC_OK)
+		err = take_optional(map, "version", &launch->version, error);
+	return err == NC_OK ? take_arguments(value_map_get(map, "arguments"), launch, error) : err;
 }
 
-/* `text` is the whole file behind the magic word. */
-static enum nc_err take_all(const struct buffer *text, struct launch *launch,
-	struct config **ret_config, struct error *error)
+/* launch->file is the whole file. */
+static enum nc_err take_all(struct launch *launch, struct error *error)
 {
+	const struct buffer *file = &launch->file;
+	const size_t digits_at = strlen(MAGIC FORM);
 	struct value *map = NULL;
-	const char *rest, *file;
-	char digits[12] = { 0 };
+	char digits[DIGITS + 1] = { 0 };
 	int64_t header_len;
 	enum nc_err err;
 
-	memcpy(digits, text->data + strlen(MAGIC), 11);
+	if (memcmp(file->data, MAGIC FORM, digits_at) != 0)
+		return error_set(error, NC_ERR_INVALID,
+			"the manager that made this launch is of another version than this "
+			"program (%s), which does not understand it; restart the manager",
+			NOWCAST_VERSION);
+	memcpy(digits, file->data + digits_at, DIGITS);
 	if (!text_to_int64(digits, &header_len) || header_len < 0 ||
-		(size_t)header_len > text->len - PREFIX_BYTES)
+		(size_t)header_len > file->len - PREFIX_BYTES)
 		return bad_file(error);
 	err = json_read(
-		text->data + PREFIX_BYTES, (size_t)header_len, &yaml_file_limits, &map, error);
+		file->data + PREFIX_BYTES, (size_t)header_len, &yaml_file_limits, &map, error);
 	if (err != NC_OK)
 		return err;
+	launch->config_at = PREFIX_BYTES + (size_t)header_len;
 	err = take_header(map, launch, error);
-	file = value_as_text(value_map_get(map, "file"), NULL);
-	if (err == NC_OK && file == NULL)
-		err = bad_file(error);
-	rest = text->data + PREFIX_BYTES + header_len;
-	if (err == NC_OK)
-		err = config_load_text(file, rest, (size_t)(text->data + text->len - rest),
-			ret_config, NULL, error);
 	value_destroy(map);
 	return err;
 }
 
-enum nc_err launch_receive(struct launch *launch, struct config **ret_config, struct error *error)
+enum nc_err launch_receive(struct launch *launch, struct error *error)
 {
 	struct launch received = { .attempt = 1 };
 	char magic[sizeof(MAGIC)] = { 0 };
 	struct stat status;
-	struct buffer text;
 	enum nc_err err;
 
 	/* Asked of what is no memory file (or not open at all), this is an error. */
 	if ((fcntl(LAUNCH_FD, F_GET_SEALS) & ALL_SEALS) != ALL_SEALS ||
 		fcntl(LAUNCH_FD, F_GET_SEALS) < 0 || fstat(LAUNCH_FD, &status) < 0 ||
-		status.st_size < PREFIX_BYTES ||
+		status.st_size < (off_t)PREFIX_BYTES ||
 		pread(LAUNCH_FD, magic, strlen(MAGIC), 0) != (ssize_t)strlen(MAGIC) ||
 		strcmp(magic, MAGIC) != 0)
 		return error_set(error, NC_ERR_NOT_FOUND, "no launch of the manager's");
-	buffer_init(&text);
+	buffer_init(&received.file);
 	if ((size_t)status.st_size > FILE_MOST)
 		err = bad_file(error);
 	else
-		err = read_whole(LAUNCH_FD, (size_t)status.st_size, &text, error);
+		err = read_whole(LAUNCH_FD, (size_t)status.st_size, &received.file, error);
 	if (err == NC_OK)
-		err = take_all(&text, &received, ret_config, error);
-	buffer_finish(&text);
+		err = take_all(&received, error);
 	(void)sys_close(LAUNCH_FD);
 	if (err == NC_OK)
 		*launch = received;
 	else
 		launch_finish(&received);
+	return err;
+}
+
+enum nc_err launch_load_config(
+	struct launch *launch, struct config **ret_config, struct error *error)
+{
+	const char *text = launch->file.data + launch->config_at;
+	enum nc_err err = config_load_text(launch->config_file, text,
+		launch->file.len - launch->config_at, ret_config, NULL, error);
+
+	buffer_finish(&launch->file); /* the configuration has a copy */
+	launch->config_at = 0;
 	return err;
 }

@@ -32,6 +32,13 @@ struct launch {
 	char *why;       /* or NULL */
 	int64_t attempt; /* from 1 */
 	bool by_hand;
+
+	/* Of a launch that was received: */
+	char *state_directory;
+	char *version;     /* of the manager that made it, or NULL */
+	char *config_file; /* its name, and its text in `file`: for launch_load_config() */
+	struct buffer file;
+	size_t config_at;
 };
 
 void launch_finish(struct launch *launch); /* accepts a zeroed struct */
@@ -48,9 +55,15 @@ extern const struct launcher launcher_local;
 
 /*
  * In a new process: is this a launch of the manager's? Takes the sealed file from descriptor 3 (and
- * closes it). NC_OK: `launch` and *ret_config are filled. NC_ERR_NOT_FOUND: no, by hand; nothing was
- * touched. Others: a file that is not as it must be.
+ * closes it). NC_OK: `launch` is filled. NC_ERR_NOT_FOUND: no, by hand; nothing was touched. Others: a file
+ * that is not as it must be, or of a manager whose version this one does not understand.
+ *
+ * What comes next is to claim it (claim.h), before anything else is read; then its configuration.
  */
-enum nc_err launch_receive(struct launch *launch, struct config **ret_config, struct error *error);
+enum nc_err launch_receive(struct launch *launch, struct error *error);
+
+/* The configuration that a received launch carries; once. *ret_config is the caller's. */
+enum nc_err launch_load_config(
+	struct launch *launch, struct config **ret_config, struct error *error);
 
 #endif

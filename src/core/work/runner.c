@@ -7,15 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/data/yaml.h"
 #include "core/system/exit_status.h"
-
-enum {
-	BY_HAND_WAIT_MS = 2000, /* for the manager, before a worker by hand starts without it */
-};
+#include "core/system/sys.h"
 
 void runner_say(const struct runner *r, const char *format, ...)
 {
@@ -170,6 +166,11 @@ static void signalled(void *argument, int signo)
 		return;
 	log_info(r->log, "%s signal (SIG%s) received; shutting down",
 		signo == SIGTERM ? "termination" : "interrupt", name);
+	if (r->retry.due) {
+		r->ended_by = signo;
+		retry_cancel(r);
+		return;
+	}
 	if (!r->running) {
 		/* Before the worker, or after it: then its message is all there is to wait for. */
 		r->status = EXIT_SIGNAL_BASE + signo;
@@ -197,80 +198,6 @@ static enum nc_err watch_signals(struct runner *r, struct error *error)
 }
 
 /* --- the course --- */
-
-/* Seconds since the epoch, as the clock on the wall showed them. */
-static void print_since(const struct value *since, struct buffer *out)
-{
-	time_t seconds = (time_t)value_as_int(since, -1);
-	char text[40];
-	struct tm tm;
-
-	if (seconds >= 0 && localtime_r(&seconds, &tm) != NULL &&
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) > 0)
-		buffer_printf(out, " since %s", text);
-}
-
-/* Copies with the same arguments: named, so that a person does not start a second one unawares. */
-static void name_running(const struct runner *r, const struct message *reply)
-{
-	const struct value *running = value_map_get(reply->payload, "running");
-
-	for (size_t i = 0; i < value_count(running); i++) {
-		const struct value *one = value_at(running, i);
-		struct buffer text;
-
-		buffer_init(&text);
-		buffer_append_text(&text, "already running: process ");
-		(void)value_print_scalar(value_map_get(one, "pid"), &text);
-		print_since(value_map_get(one, "since"), &text);
-		runner_say(r, "%s", text.data);
-		buffer_finish(&text);
-	}
-}
-
-static void registered(struct runner *r, enum nc_err err, const struct message *reply)
-{
-	if (err == NC_OK && !reply_is_refusal(reply) && r->launch.by_hand)
-		name_running(r, reply);
-	if (err == NC_OK && reply_is_refusal(reply))
-		log_error(r->log, "the manager does not take this launch: %s", reply->type);
-	if (!r->launch.by_hand || r->pid != 0)
-		return;
-	loop_timer_cancel(r->limit);
-	r->limit = NULL;
-	if (err == NC_OK && reply_is_refusal(reply)) {
-		runner_say(r, "the manager does not take this launch: %s", reply->type);
-		loop_stop(r->loop, EXIT_REFUSED);
-		return;
-	}
-	runner_start_worker(r);
-}
-
-static void no_manager(void *argument)
-{
-	struct runner *r = argument;
-
-	r->limit = NULL;
-	log_warning(r->log, "no answer from the manager; starting without it");
-	runner_say(r, "no answer from the manager within %d s; starting without it",
-		BY_HAND_WAIT_MS / 1000);
-	runner_start_worker(r);
-}
-
-/* By hand, the manager hears of it first; `limit` is then the time that it has for an answer. */
-static enum nc_err begin(struct runner *r, struct error *error)
-{
-	if (r->debug) {
-		runner_start_worker(r);
-		return NC_OK;
-	}
-	system_send_started(r, registered);
-	if (r->launch.by_hand)
-		return loop_timer_start(
-			r->loop, BY_HAND_WAIT_MS, false, no_manager, r, &r->limit, error);
-	runner_start_worker(r);
-	return NC_OK;
-}
 
 static void log_beginning(const struct runner *r)
 {
@@ -325,8 +252,11 @@ static void finish(struct runner *r)
 	end_finish(r);
 	system_close(r);
 	output_close(r, r->pid > 0); /* after its end that has been done */
+	loop_timer_cancel(r->retry.timer);
 	loop_destroy(r->loop);
 	log_destroy(r->log);
+	if (r->claim_fd >= 0)
+		(void)sys_close(r->claim_fd); /* the file stays */
 	config_destroy(r->config);
 	cli_args_destroy(r->args);
 	launch_finish(&r->launch);
@@ -409,29 +339,47 @@ static int prepare(struct runner *r, const struct command_line *line)
 		return show_program_help(r);
 	if (!r->debug && config_prepare_state(r->config, &error) != NC_OK)
 		return fail(r, &error, EXIT_FAILED);
+	if (!r->debug && r->launch.by_hand)
+		keep_claim(r, r->config->state_directory);
 	if (log_create(r->config, r->name, r->debug ? LOG_MODE_DEBUG : LOG_MODE_NORMAL, &r->log,
 		    &error) != NC_OK)
 		return fail(r, &error, EXIT_BAD_CONFIG);
-	return EXIT_DONE;
+	return keep_claim_status(r);
+}
+
+/* A launch of the manager's is claimed before anything else is read: the second runner of one ends here, or
+ * where it can say so. Returns EXIT_DONE, or the exit status. */
+static int receive(struct runner *r)
+{
+	struct error error;
+	enum nc_err err = launch_receive(&r->launch, &error);
+
+	r->launch.by_hand = err == NC_ERR_NOT_FOUND;
+	if (r->launch.by_hand)
+		return EXIT_DONE;
+	if (err == NC_OK) {
+		keep_claim(r, r->launch.state_directory);
+		err = launch_load_config(&r->launch, &r->config, &error);
+	}
+	return err == NC_OK ? EXIT_DONE : fail(r, &error, EXIT_FAILED);
 }
 
 int runner_main(const struct applet *applet, const char *name, int argc, char **argv)
 {
-	struct runner r = { .name = name, .applet = applet };
+	struct runner r = { .name = name, .applet = applet, .claim_fd = -1 };
 	struct command_line line = { 0 };
-	struct error error;
-	enum nc_err err;
-	int status = EXIT_USAGE;
+	int status;
 
 	r.output.standard = (struct follower){ .fd = -1, .level = LEVEL_INFO };
 	r.output.errors = (struct follower){ .fd = -1, .level = LEVEL_WARNING };
 	buffer_init(&r.output.standard.line);
 	buffer_init(&r.output.errors.line);
 	r.channel.fd = -1;
-	err = launch_receive(&r.launch, &r.config, &error);
-	if (err != NC_OK && err != NC_ERR_NOT_FOUND)
-		return fail(&r, &error, EXIT_FAILED);
-	r.launch.by_hand = err == NC_ERR_NOT_FOUND;
+	status = receive(&r);
+	if (status != EXIT_DONE) {
+		finish(&r);
+		return status;
+	}
 	if (applet != NULL) {
 		if (!applet_parse(applet, argc, argv, &r.args, &status)) {
 			finish(&r);
@@ -450,7 +398,7 @@ int runner_main(const struct applet *applet, const char *name, int argc, char **
 		status = prepare(&r, &line);
 	else
 		status = fail(&r, &(struct error){ .text = "out of memory" }, EXIT_FAILED);
-	if (status == EXIT_DONE && r.log != NULL)
+	if (status == EXIT_DONE && r.log != NULL && r.claim_err == NC_OK)
 		status = run(&r);
 	finish(&r);
 	free(line.arguments);

@@ -358,3 +358,15 @@ void channel_finish(struct runner *r)
 	buffer_finish(&c->in);
 	buffer_finish(&c->out);
 }
+
+void channel_reset(struct runner *r)
+{
+	struct runner_channel *c = &r->channel;
+
+	loop_unwatch(c->watch);
+	if (c->fd >= 0)
+		(void)sys_close(c->fd);
+	buffer_finish(&c->in);
+	buffer_finish(&c->out);
+	*c = (struct runner_channel){ .fd = -1 };
+}

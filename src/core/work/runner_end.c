@@ -150,9 +150,11 @@ static void stop_when_done(struct runner *r)
 static void not_delivered(struct runner *r, const char *why)
 {
 	const char *type = r->end.type != NULL ? r->end.type : "the last one";
+	const char *kept = r->end.kept ? "is kept, and will be delivered when the manager is back"
+				       : "was not delivered, and it was NOT kept";
 
-	log_error(r->log, "%s: message (%s) was not delivered, and it was not kept", why, type);
-	runner_say(r, "%s: message (%s) was not delivered, and it was NOT kept", why, type);
+	log_error(r->log, "%s: message (%s) %s", why, type, kept);
+	runner_say(r, "%s: message (%s) %s", why, type, kept);
 	r->status = EXIT_UNREACHABLE;
 	r->end.reported = true;
 	stop_when_done(r);
@@ -178,6 +180,7 @@ static void final_answered(struct runner *r, enum nc_err err, const struct messa
 			return;
 		}
 	}
+	keep_forget(r);
 	r->end.reported = true;
 	stop_when_done(r);
 }
@@ -198,8 +201,8 @@ static bool send_final(struct runner *r, const char *type, const struct value *p
 	}
 	value_destroy(r->end.report);
 	r->end.report = make_report(r);
-	err = system_send(r, OUTGOING_FINAL, type, payload, r->end.report, system_patience_ms(r),
-		final_answered, &error);
+	err = system_send(r, OUTGOING_FINAL, type, payload, r->end.report,
+		r->launch.by_hand ? system_patience_ms(r) : 0, final_answered, &error);
 	if (err != NC_OK)
 		crash_because(r, "%s", error.text);
 	return err == NC_OK;
@@ -250,7 +253,7 @@ static bool decide(struct runner *r)
 
 	r->status = status_of_end(r);
 	if (how == CONTRACT_TRY_AGAIN)
-		how = CONTRACT_FAILURE; /* the retry rule is part C */
+		how = CONTRACT_FAILURE;
 	buffer_init(&type);
 	if (how == CONTRACT_CRASH && r->reason[0] == '\0') {
 		contract_end_words(r->end.wait_status, &type);
@@ -283,9 +286,14 @@ static bool decide(struct runner *r)
 
 void end_not_started(struct runner *r)
 {
+	r->end.not_started = true;
+	if (retry_is_due(r, CONTRACT_CRASH)) {
+		retry_announce(r, r->reason);
+		retry_wait(r);
+		return;
+	}
 	r->end.decided = true;
 	r->end.alone = true;
-	r->end.not_started = true;
 	r->status = EXIT_FAILED;
 	send_crash(r);
 }
@@ -297,6 +305,18 @@ void end_give_up(struct runner *r)
 }
 
 /* --- leftovers --- */
+
+static void none_is_left(struct runner *r)
+{
+	loop_timer_cancel(r->grace);
+	r->grace = NULL;
+	if (r->retry.due) {
+		retry_wait(r);
+		return;
+	}
+	r->end.alone = true;
+	stop_when_done(r);
+}
 
 static void poll_leftovers(void *argument)
 {
@@ -312,10 +332,7 @@ static void poll_leftovers(void *argument)
 	}
 	loop_timer_cancel(r->end.poll);
 	r->end.poll = NULL;
-	loop_timer_cancel(r->grace);
-	r->grace = NULL;
-	r->end.alone = true;
-	stop_when_done(r);
+	none_is_left(r);
 }
 
 static void end_leftovers(struct runner *r, const struct pids *left)
@@ -334,7 +351,7 @@ static void end_leftovers(struct runner *r, const struct pids *left)
 		return;
 	log_error(r->log, "%s", error.text);
 	processes_signal(r, SIGKILL);
-	r->end.alone = true;
+	none_is_left(r);
 }
 
 static void name_leftovers(struct runner *r, const struct pids *left)
@@ -345,6 +362,25 @@ static void name_leftovers(struct runner *r, const struct pids *left)
 		process_name(left->pid[i], name, sizeof(name));
 		log_info(r->log, "left running: process %ld (%s)", (long)left->pid[i], name);
 	}
+}
+
+/* Is it only an attempt that has ended? */
+static bool will_try_again(struct runner *r, const struct pids *left)
+{
+	bool crash = r->timed_out || r->reason[0] != '\0';
+	struct buffer words;
+
+	if (!retry_is_due(r, crash ? CONTRACT_CRASH : contract_end(r->end.wait_status)))
+		return false;
+	buffer_init(&words);
+	contract_end_words(r->end.wait_status, &words);
+	retry_announce(r, crash ? r->reason : words.data);
+	buffer_finish(&words);
+	if (left->count > 0)
+		end_leftovers(r, left);
+	else
+		none_is_left(r);
+	return true;
 }
 
 void end_worker_ended(struct runner *r, int wait_status, const struct rusage *usage)
@@ -363,20 +399,30 @@ void end_worker_ended(struct runner *r, int wait_status, const struct rusage *us
 	output_read_last(r);
 	processes_reap(r);
 	processes_children(&left);
+	if (will_try_again(r, &left))
+		return;
 	end->decided = true;
 	good = decide(r);
-	if (left.count == 0 || good) {
-		name_leftovers(r, &left);
-		end->alone = true;
-	} else {
-		end_leftovers(r, &left);
-	}
 	output_close(r, left.count > 0 && good);
-	if (end->alone) {
-		loop_timer_cancel(r->grace);
-		r->grace = NULL;
+	if (left.count > 0 && !good) {
+		end_leftovers(r, &left);
+	} else {
+		name_leftovers(r, &left);
+		none_is_left(r);
 	}
-	stop_when_done(r);
+}
+
+void end_report_last(struct runner *r)
+{
+	if (r->end.not_started) {
+		end_not_started(r);
+		return;
+	}
+	r->end.decided = true;
+	(void)decide(r);
+	output_close(r, false);
+	if (r->end.poll == NULL)
+		none_is_left(r);
 }
 
 static void final_finish(struct final *final)
@@ -394,4 +440,10 @@ void end_finish(struct runner *r)
 	final_finish(&r->end.skipped);
 	value_destroy(r->end.report);
 	free(r->end.type);
+}
+
+void end_reset(struct runner *r)
+{
+	end_finish(r);
+	r->end = (struct runner_end){ 0 };
 }

@@ -2,12 +2,15 @@
  * The runner, inside: one struct, and what its files do for each other.
  *
  *	runner.c            the course: command line, signals, time limit
+ *	runner_begin.c      what the manager says to it
  *	runner_start.c      the process of the worker
  *	runner_channel.c    descriptor 3 of the worker
  *	runner_output.c     its standard output and error, followed into the log
  *	runner_system.c     messages to the manager through the broker's door, and their answers
  *	runner_processes.c  the processes below us
  *	runner_end.c        what its end means, the final message, what it left running
+ *	runner_retry.c      the next attempt
+ *	runner_keep.c       claim, exit record, spool
  */
 #ifndef NOWCAST_CORE_WORK_RUNNER_INTERNAL_H
 #define NOWCAST_CORE_WORK_RUNNER_INTERNAL_H
@@ -93,11 +96,20 @@ struct runner_end {
 	bool not_started; /* there was no process */
 	bool decided;     /* the final message is composed */
 	bool reported;    /* ... and delivered, or given up */
-	bool alone;       /* nothing is left that has to be ended */
-	bool crash_sent;  /* the manager refused the first one */
-	char *type;       /* of the final message */
+	bool kept;        /* ... is in the spool */
+	bool delay_logged;
+	bool alone;      /* nothing is left that has to be ended */
+	bool crash_sent; /* the manager refused the first one */
+	char *type;      /* of the final message */
 	struct value *report;
 	struct loop_timer *poll;
+};
+
+struct runner_retry {
+	int64_t done;  /* times tried again */
+	bool due;      /* an attempt has ended, and the next one will come */
+	bool given_up; /* none will come any more */
+	struct loop_timer *timer;
 };
 
 struct runner {
@@ -111,6 +123,10 @@ struct runner {
 	struct log_flusher flusher;
 	struct loop *loop;
 	bool debug;
+
+	int claim_fd;          /* held for life; -1: not claimed */
+	enum nc_err claim_err; /* why not */
+	struct error claim_error;
 
 	pid_t pid;   /* of the worker; 0: not started */
 	pid_t group; /* 0: it has none of its own (--debug) */
@@ -128,6 +144,7 @@ struct runner {
 	struct runner_channel channel;
 	struct runner_system system;
 	struct runner_end end;
+	struct runner_retry retry;
 };
 
 /* --- runner.c --- */
@@ -138,6 +155,36 @@ void runner_say(const struct runner *r, const char *format, ...) NC_PRINTF(2, 3)
 void runner_start_worker(struct runner *r);
 /* TERM to the worker and all that it started, and KILL after the grace time. */
 void runner_end_worker(struct runner *r);
+
+/* --- runner_begin.c --- */
+
+/* Register with the manager and start the worker; by hand one after the other. */
+enum nc_err begin(struct runner *r, struct error *error);
+/* The next attempt. */
+void begin_again(struct runner *r);
+/* `retry later` was the answer to the registration. It may say which copies have to end first. */
+void begin_must_wait(struct runner *r, const struct message *reply);
+
+/* --- runner_keep.c --- */
+
+/* Claim the launch; what comes of it is in the runner until there is a log to say it to. */
+void keep_claim(struct runner *r, const char *state_directory);
+/* EXIT_DONE: go on if r->claim_err is NC_OK; else, and else, the exit status of this process. */
+int keep_claim_status(const struct runner *r);
+/* The final message and what is known of the end: before it is sent for the first time. */
+void keep_final(struct runner *r, const char *type, const char *bytes, size_t len);
+/* It was answered: nothing of this launch is needed any more. */
+void keep_forget(struct runner *r);
+
+/* --- runner_retry.c --- */
+
+/* Is the worker tried again after this end of an attempt? */
+bool retry_is_due(const struct runner *r, enum contract_end how);
+/* Say so; `end`: how the attempt ended. When nothing of it is left, retry_wait(). */
+void retry_announce(struct runner *r, const char *end);
+void retry_wait(struct runner *r);
+/* No further attempt; when one was due, the last one is reported. */
+void retry_cancel(struct runner *r);
 
 /* --- runner_start.c --- */
 
@@ -159,6 +206,8 @@ void output_read_last(struct runner *r);
 struct value *output_tail(const struct runner *r);
 /* `keep`: somebody still writes into them. */
 void output_close(struct runner *r, bool keep);
+/* Close it, and forget all of it, for another attempt. */
+void output_reset(struct runner *r);
 /* UTF-8 without control characters: other bytes become \xNN. NULL: out of memory. */
 char *text_make_printable(const char *bytes, size_t len);
 
@@ -169,6 +218,8 @@ enum nc_err channel_open(struct runner *r, int *ret_worker_end, struct error *er
 enum nc_err channel_start(struct runner *r, struct error *error);
 /* The worker has ended: take what it wrote, then close. */
 void channel_finish(struct runner *r);
+/* Close it, and forget all of it, for another attempt. */
+void channel_reset(struct runner *r);
 
 /* --- runner_system.c --- */
 
@@ -192,7 +243,7 @@ enum nc_err system_open(struct runner *r, struct error *error);
 enum nc_err system_send(struct runner *r, enum outgoing_kind kind, const char *type,
 	const struct value *payload, const struct value *report, int64_t most_ms,
 	sent_function *done, struct error *error);
-/* How long to try, with a worker that waits for the answer, or at the end. */
+/* How long to try, with a worker that waits for the answer. */
 int64_t system_patience_ms(const struct runner *r);
 void system_send_started(struct runner *r, sent_function *done);
 void system_send_progress(struct runner *r, double number);
@@ -229,6 +280,10 @@ void end_worker_ended(struct runner *r, int wait_status, const struct rusage *us
 void end_not_started(struct runner *r);
 /* Stop waiting for the delivery of the final message. */
 void end_give_up(struct runner *r);
+/* An attempt has ended, and no other will come: it is the end. */
+void end_report_last(struct runner *r);
+/* Forget an attempt. */
+void end_reset(struct runner *r);
 void end_finish(struct runner *r);
 
 #endif

@@ -367,3 +367,13 @@ void output_close(struct runner *r, bool keep)
 		output->tail[i] = NULL;
 	}
 }
+
+void output_reset(struct runner *r)
+{
+	struct runner_output *output = &r->output;
+
+	output_close(r, false);
+	output->standard.offset = 0;
+	output->errors.offset = 0;
+	output->tail_count = 0;
+}

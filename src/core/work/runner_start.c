@@ -17,6 +17,7 @@
 #include "core/system/exit_status.h"
 #include "core/system/file.h"
 #include "core/system/sys.h"
+#include "core/work/claim.h"
 
 /* An entry `default:` has <worker> in its words. */
 static char *expand(const char *word, const char *name)
@@ -103,20 +104,21 @@ struct start_error {
 	int sys_errno;
 };
 
+enum {
+	START_FD = CONTRACT_CLAIM_FD + 1, /* the start pipe, in the child */
+};
+
 /* The worker's descriptors, in the child. */
 struct worker_fds {
 	int out, err, channel;
+	int claim;      /* -1: there is none (--debug) */
 	int start_pipe; /* to write a start_error to; -1 for one built in */
 };
 
-/*
- * In the child: descriptors 0 to 3, and no other. The sources are all above 3 (runner_fds_above()).
- * Returns the number of the start pipe, or -1 with errno.
- */
-static int set_descriptors(const struct runner *r, const struct worker_fds *fds)
+/* In the child: descriptors 0 to 4, and the start pipe. The sources are all above (move_above()). false: errno
+ * says why. */
+static bool set_descriptors(const struct runner *r, const struct worker_fds *fds)
 {
-	int last = CONTRACT_FD;
-
 	if (!r->debug) {
 		int null = sys_open("/dev/null", O_RDONLY, 0);
 
@@ -124,16 +126,18 @@ static int set_descriptors(const struct runner *r, const struct worker_fds *fds)
 		if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 			fcntl(STDIN_FILENO, F_SETFD, 0) < 0 || dup2(fds->out, STDOUT_FILENO) < 0 ||
 			dup2(fds->err, STDERR_FILENO) < 0)
-			return -1;
+			return false;
 	}
 	if (dup2(fds->channel, CONTRACT_FD) < 0)
-		return -1;
-	if (fds->start_pipe >= 0) {
-		last = CONTRACT_FD + 1;
-		if (fds->start_pipe != last && dup3(fds->start_pipe, last, O_CLOEXEC) < 0)
-			return -1;
-	}
-	return close_range((unsigned)last + 1, ~0U, 0) == 0 ? last : -1;
+		return false;
+	if (fds->claim < 0)
+		(void)sys_close(CONTRACT_CLAIM_FD); /* mostly it is not open */
+	else if (dup2(fds->claim, CONTRACT_CLAIM_FD) < 0)
+		return false;
+	if (fds->start_pipe < 0)
+		return close_range(START_FD, ~0U, 0) == 0;
+	return dup3(fds->start_pipe, START_FD, O_CLOEXEC) >= 0 &&
+	       close_range(START_FD + 1, ~0U, 0) == 0;
 }
 
 /* It dies with its runner. The runner may have died before this was said. */
@@ -161,13 +165,11 @@ static void be_worker(struct runner *r, const struct worker_fds *fds, char **arg
 	struct start_error failure = { .step = START_PROCESS };
 	int start_pipe = fds->start_pipe, status;
 
-	if (set_process(r, runner_pid) && set_environment(r)) {
-		int last = set_descriptors(r, fds);
-
+	if (set_process(r, runner_pid) && set_environment(r) && set_descriptors(r, fds)) {
+		if (start_pipe >= 0)
+			start_pipe = START_FD;
 		failure.step = START_DIRECTORY;
-		if (last > CONTRACT_FD)
-			start_pipe = last;
-		if (last >= 0 && chdir(r->config->directory) == 0) {
+		if (chdir(r->config->directory) == 0) {
 			if (argv == NULL) {
 				status = worker_child_main(
 					r->applet, r->args, r->config, CONTRACT_FD);
@@ -223,14 +225,14 @@ static void read_start_error(struct runner *r, int fd, const char *command)
 		explain_start(r, &failure, command);
 }
 
-/* Descriptors 0 to 4 are given meanings in the child: what goes there must not stand in the way. */
+/* Descriptors up to START_FD are given meanings in the child: what goes there must not stand in the way. */
 static enum nc_err move_above(int *fd, struct error *error)
 {
 	int moved;
 
-	if (*fd < 0 || *fd > CONTRACT_FD + 1)
+	if (*fd < 0 || *fd > START_FD)
 		return NC_OK;
-	moved = fcntl(*fd, F_DUPFD_CLOEXEC, CONTRACT_FD + 2);
+	moved = fcntl(*fd, F_DUPFD_CLOEXEC, START_FD + 1);
 	if (moved < 0)
 		return error_errno(error, errno, "cannot duplicate a descriptor");
 	(void)sys_close(*fd);
@@ -254,6 +256,8 @@ static enum nc_err open_worker_fds(
 		err = output_open(r, &fds->out, &fds->err, error);
 	if (err == NC_OK)
 		err = channel_open(r, &fds->channel, error);
+	if (err == NC_OK && r->claim_fd >= 0)
+		err = claim_share(r->claim_fd, &fds->claim, error);
 	if (err == NC_OK && r->applet == NULL) {
 		if (pipe2(pipe_ends, O_CLOEXEC) < 0) {
 			err = error_errno(error, errno, "cannot make a pipe");
@@ -269,6 +273,8 @@ static enum nc_err open_worker_fds(
 	if (err == NC_OK)
 		err = move_above(&fds->channel, error);
 	if (err == NC_OK)
+		err = move_above(&fds->claim, error);
+	if (err == NC_OK)
 		err = move_above(&fds->start_pipe, error);
 	return err;
 }
@@ -278,12 +284,13 @@ static void close_worker_fds(const struct worker_fds *fds)
 	close_fd(fds->out);
 	close_fd(fds->err);
 	close_fd(fds->channel);
+	close_fd(fds->claim);
 	close_fd(fds->start_pipe);
 }
 
 enum nc_err start_process(struct runner *r, struct error *error)
 {
-	struct worker_fds fds = { -1, -1, -1, -1 };
+	struct worker_fds fds = { -1, -1, -1, -1, -1 };
 	char **argv = r->applet == NULL ? start_make_argv(r) : NULL;
 	pid_t runner_pid = getpid();
 	int start_pipe = -1;

@@ -17,8 +17,8 @@ enum {
 	/* Nobody answers: the broker or the manager has died in between. */
 	SILENT_WAIT_FIRST_MS = 2000,
 	SILENT_WAIT_MOST_MS = 60000,
-	/* The limit for the answers that a worker or its end waits for. With a spool (part C) the end need not
-	 * wait. */
+	/* The limit for the answers that a worker waits for. The end has none (R6), but by hand, where a person
+	 * waits: the message is in the spool then. */
 	PATIENCE_BY_HAND_MS = 10000,
 	PATIENCE_MS = 600000,
 	PROGRESS_PATIENCE_MS = 5000,
@@ -179,6 +179,8 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 	log_debug(r->log, "received message from %s: (%s)%s%s", reply.source, reply.type,
 		words != NULL ? " " : "", words != NULL ? words : "");
 	if (strcmp(reply.type, REPLY_RETRY_LATER) == 0) {
+		if (s->first->kind == OUTGOING_STARTED)
+			begin_must_wait(r, &reply);
 		message_finish(&reply);
 		return false;
 	}
@@ -188,22 +190,33 @@ static bool take_reply(struct runner *r, const char *bytes, size_t len)
 	return true;
 }
 
-/* The first time in a row: afterwards it is known. */
+static const char *why_in_vain(enum nc_err err)
+{
+	if (err == NC_ERR_TIMEOUT)
+		return "no answer";
+	if (err == NC_ERR_REFUSED)
+		return "permission denied";
+	return err == NC_OK ? "the answer was to try again later" : "nobody listens there";
+}
+
+/* Each the first time in a row: afterwards it is known. */
 static void log_failed_try(struct runner *r, enum nc_err err)
 {
 	struct runner_system *s = &r->system;
-	const char *why = "nobody listens there";
+	const struct outgoing *o = s->first;
 
-	if (s->failing)
-		return;
+	if (!s->failing)
+		log_debug(r->log, "message broker at %s: %s; trying again", s->path,
+			why_in_vain(err));
 	s->failing = true;
-	if (err == NC_ERR_TIMEOUT)
-		why = "no answer";
-	else if (err == NC_ERR_REFUSED)
-		why = "permission denied";
-	else if (err == NC_OK)
-		why = "the answer was to try again later";
-	log_debug(r->log, "message broker at %s: %s; trying again", s->path, why);
+	while (o != NULL && o->kind != OUTGOING_FINAL)
+		o = o->next;
+	if (o == NULL || r->end.delay_logged)
+		return;
+	r->end.delay_logged = true;
+	log_warning(r->log,
+		"message (%s) is not delivered yet (%s); it is %s, and sent again until it is",
+		o->type, why_in_vain(err), r->end.kept ? "kept in the spool" : "NOT in the spool");
 }
 
 static void answered(void *argument, enum nc_err err, const char *bytes, size_t len)
@@ -319,6 +332,8 @@ enum nc_err system_send(struct runner *r, enum outgoing_kind kind, const char *t
 	o->runner = r;
 	o->kind = kind;
 	o->done = done;
+	if (kind == OUTGOING_FINAL)
+		keep_final(r, type, o->bytes, o->len);
 	append(&r->system, o);
 	/* Something new to say is a reason to try at once. */
 	loop_timer_cancel(r->system.retry);
@@ -353,6 +368,8 @@ static struct value *started_payload(const struct runner *r)
 	if (payload == NULL || value_map_put(payload, "arguments", arguments_value(r)) != NC_OK ||
 		value_map_put(payload, "host", value_text(host)) != NC_OK ||
 		value_map_put(payload, "pid", value_int(getpid())) != NC_OK ||
+		value_map_put(payload, "attempt", value_int(r->launch.attempt)) != NC_OK ||
+		value_map_put(payload, "version", value_text(NOWCAST_VERSION)) != NC_OK ||
 		value_map_put(payload, "by hand", value_bool(r->launch.by_hand)) != NC_OK) {
 		value_destroy(payload);
 		return NULL;
@@ -360,12 +377,30 @@ static struct value *started_payload(const struct runner *r)
 	return payload;
 }
 
-/* Without limit: it goes on to be sent while the worker runs. */
+static void drop(struct runner *r, enum outgoing_kind kind)
+{
+	struct runner_system *s = &r->system;
+	struct outgoing *o, *next;
+
+	for (o = s->first; o != NULL; o = next) {
+		next = o->next;
+		if (o->kind != kind)
+			continue;
+		if (o == s->first)
+			abandon_question(r);
+		unlink_outgoing(s, o);
+		outgoing_destroy(o);
+	}
+}
+
+/* Without limit: it goes on to be sent while the worker runs. The one of an attempt before, if nobody has
+ * answered it yet, has nothing more to say. */
 void system_send_started(struct runner *r, sent_function *done)
 {
 	struct value *payload = started_payload(r);
 	struct error error = { 0 };
 
+	drop(r, OUTGOING_STARTED);
 	if (payload == NULL)
 		(void)error_nomem(&error);
 	if (payload == NULL ||
@@ -406,18 +441,8 @@ void system_send_progress(struct runner *r, double number)
 
 void system_drop_questions(struct runner *r)
 {
-	struct runner_system *s = &r->system;
-	struct outgoing *o, *next;
-
-	for (o = s->first; o != NULL; o = next) {
-		next = o->next;
-		if (o->kind != OUTGOING_NEED && o->kind != OUTGOING_PROGRESS)
-			continue;
-		if (o == s->first)
-			abandon_question(r);
-		unlink_outgoing(s, o);
-		outgoing_destroy(o);
-	}
+	drop(r, OUTGOING_NEED);
+	drop(r, OUTGOING_PROGRESS);
 	send_first(r);
 }
 
