@@ -203,6 +203,17 @@ class Kept(Runner):
         self.assertEqual(len(self.lines(r" ERROR \[make_plots\] message \(failure\) is not in the spool")), 1)
         self.assertEqual(len(self.lines(r" ERROR \[make_plots\] the exit record was not written")), 1)
 
+    def test_r20_when_there_is_room_again_it_is_kept(self):
+        self.write("state/spool", "a file in the way")
+        self.broker.answer = lambda m: {"type": "retry later" if "report" in m else "ack", "payload": None}
+        self.write("worker.sh", "exit 3\n")
+        runner = self.kill_at_end(self.start_launch(LAUNCH))
+        wait_for(lambda: "it is NOT in the spool" in self.log(), "a try")
+        os.unlink(self.path("state/spool"))
+        wait_for(lambda: "there is room again" in self.log(), "another try")
+        runner.kill()
+        self.assertEqual(yaml.safe_load(self.read(f"state/spool/{LAUNCH}")), self.finals()[0])
+
     def test_r7_a_stale_message_is_logged_and_not_kept(self):
         self.broker.answer = lambda message: {"type": "stale" if "report" in message else "ack", "payload": None}
         self.write("worker.sh", "exit 0\n")
@@ -415,6 +426,16 @@ class Answers(Runner):
         self.assertFalse(os.path.exists(self.path("ran")))
         self.assertEqual(self.names("claims"), [])
 
+    def test_by_hand_INT_ends_the_wait_for_a_copy(self):
+        self.answer_started({"type": "retry later", "payload": {"running": [{"pid": 4711, "since": 1795500000}]}})
+        self.write("worker.sh", "echo ran >ran\n")
+        process = self.kill_at_end(self.start())
+        wait_for(lambda: "waiting for the end of another copy" in self.log(), "the wait")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(self.end(process), 128 + signal.SIGINT)
+        self.assertFalse(os.path.exists(self.path("ran")))
+        self.assertEqual(self.names("claims"), [])
+
     def test_by_hand_it_waits_for_a_copy_as_long_as_the_manager_says(self):
         wait = {"type": "retry later", "payload": {"running": [{"pid": 4711, "since": 1795500000}]}}
         # Longer than the 2 s that it would have waited for an answer.
@@ -434,8 +455,6 @@ class Answers(Runner):
         self.assertIn("the manager that runs is of version 0.0.2", self.err)
 
     def test_a_launch_of_a_form_that_is_not_known_is_refused_with_words(self):
-        fd = self.launch_file({}, "")
-        os.close(fd)
         self.write("worker.sh", "echo ran >ran\n")
         original = self.launch_file
 

@@ -83,9 +83,11 @@ static int be_runner(int argc, char **argv)
 		(void)fprintf(out, "state %s version %s\n", launch.state_directory, launch.version);
 	}
 	(void)sigprocmask(SIG_BLOCK, NULL, &mask);
-	(void)fprintf(out, "TERM blocked %d PIPE ignored %d leader %d ready fd %s\n",
+	(void)fprintf(out, "TERM blocked %d PIPE ignored %d leader %d of others %s\n",
 		sigismember(&mask, SIGTERM), signal(SIGPIPE, SIG_DFL) == SIG_IGN,
-		getsid(0) == getpid(), getenv("NOWCAST_READY_FD") != NULL ? "there" : "absent");
+		getsid(0) == getpid(),
+		getenv("NOWCAST_READY_FD") != NULL || getenv("NOWCAST_LAUNCH") != NULL ? "there"
+										       : "absent");
 	(void)fprintf(out, "descriptors %d, third closed %d\n", descriptors, closed);
 	launch_finish(&launch);
 	config_destroy(config);
@@ -117,6 +119,7 @@ static void start_and_read(const struct launch *launch, struct buffer *out)
 	config.file = file;
 	assert_int_equal(setenv("TEST_LAUNCH_OUT", path, 1), 0);
 	assert_int_equal(setenv("NOWCAST_READY_FD", "9", 1), 0);
+	assert_int_equal(setenv("NOWCAST_LAUNCH", "x", 1), 0);
 	if (launcher_local.start(launcher_local.argument, launch, &config, &pid, &error) != NC_OK)
 		fail_msg("%s", error.text);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -173,7 +176,7 @@ static void the_new_process_starts_clean(void **state)
 	buffer_init(&out);
 	make_launch(&launch, arguments, 0);
 	start_and_read(&launch, &out);
-	assert_has(&out, "TERM blocked 0 PIPE ignored 0 leader 1 ready fd absent\n");
+	assert_has(&out, "TERM blocked 0 PIPE ignored 0 leader 1 of others absent\n");
 	assert_has(&out, "descriptors 4, third closed 1\n");
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);

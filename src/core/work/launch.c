@@ -135,7 +135,21 @@ static enum nc_err make_file(
 	return err;
 }
 
-/* What the readiness watch of a daemon left in the environment is nothing for its workers. */
+/* What the readiness watch of a daemon left in the environment is nothing for its workers; nor, of a daemon
+ * that a worker has started, the marks of that worker's launch (leftovers.h). */
+static bool is_of_no_worker(const char *variable)
+{
+	static const char *const names[] = {
+		"NOWCAST_READY_FD=", "NOWCAST_LAUNCH=", "NOWCAST_WORKER=", "NOWCAST_CONFIG="
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 static char **copy_environment(void)
 {
 	size_t count = 0, kept = 0;
@@ -145,7 +159,7 @@ static char **copy_environment(void)
 		count++;
 	copy = calloc(count + 1, sizeof(*copy));
 	for (size_t i = 0; i < count && copy != NULL; i++) {
-		if (strncmp(environ[i], "NOWCAST_READY_FD=", strlen("NOWCAST_READY_FD=")) != 0)
+		if (!is_of_no_worker(environ[i]))
 			copy[kept++] = environ[i];
 	}
 	return copy;

@@ -243,6 +243,9 @@ static int run(struct runner *r)
 		log_critical(r->log, "%s", error.text);
 		runner_say(r, "%s", error.text);
 	}
+	/* Of what was started by hand and did not begin, nothing need stay. */
+	if (r->launch.by_hand && !r->debug && r->pid == 0 && !r->end.decided)
+		keep_forget(r);
 	log_debug(r->log, "shutting down");
 	return status;
 }

@@ -100,7 +100,6 @@ static void registered(struct runner *r, enum nc_err err, const struct message *
 	loop_timer_cancel(r->limit);
 	r->limit = NULL;
 	if (refusal) {
-		keep_forget(r);
 		loop_stop(r->loop, EXIT_REFUSED);
 		return;
 	}

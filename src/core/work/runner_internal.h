@@ -97,6 +97,7 @@ struct runner_end {
 	bool decided;     /* the final message is composed */
 	bool reported;    /* ... and delivered, or given up */
 	bool kept;        /* ... is in the spool */
+	bool not_kept;    /* ... could not be written there */
 	bool delay_logged;
 	bool alone;      /* nothing is left that has to be ended */
 	bool crash_sent; /* the manager refused the first one */
@@ -173,6 +174,8 @@ void keep_claim(struct runner *r, const char *state_directory);
 int keep_claim_status(const struct runner *r);
 /* The final message and what is known of the end: before it is sent for the first time. */
 void keep_final(struct runner *r, const char *type, const char *bytes, size_t len);
+/* After each try in vain: if it could not be kept before, perhaps it can be now (R20). */
+void keep_final_later(struct runner *r, const char *bytes, size_t len);
 /* It was answered: nothing of this launch is needed any more. */
 void keep_forget(struct runner *r);
 

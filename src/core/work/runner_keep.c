@@ -74,6 +74,7 @@ void keep_final(struct runner *r, const char *type, const char *bytes, size_t le
 	/* The message first: a record without it says that the worker has ended, but not what it did. */
 	r->end.kept =
 		spool_write(r->config->state_directory, r->launch.id, bytes, len, &error) == NC_OK;
+	r->end.not_kept = !r->end.kept;
 	if (!r->end.kept)
 		log_error(r->log,
 			"message (%s) is not in the spool, and would be lost with this process: %s",
@@ -84,6 +85,16 @@ void keep_final(struct runner *r, const char *type, const char *bytes, size_t le
 	if (err != NC_OK)
 		log_error(r->log, "the exit record was not written: %s", error.text);
 	value_destroy(record);
+}
+
+void keep_final_later(struct runner *r, const char *bytes, size_t len)
+{
+	if (!r->end.not_kept ||
+		spool_write(r->config->state_directory, r->launch.id, bytes, len, NULL) != NC_OK)
+		return;
+	r->end.not_kept = false;
+	r->end.kept = true;
+	log_info(r->log, "there is room again: the message is in the spool");
 }
 
 void keep_forget(struct runner *r)

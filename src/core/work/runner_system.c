@@ -199,8 +199,8 @@ static const char *why_in_vain(enum nc_err err)
 	return err == NC_OK ? "the answer was to try again later" : "nobody listens there";
 }
 
-/* Each the first time in a row: afterwards it is known. */
-static void log_failed_try(struct runner *r, enum nc_err err)
+/* What is logged is so the first time in a row: afterwards it is known. */
+static void tried_in_vain(struct runner *r, enum nc_err err)
 {
 	struct runner_system *s = &r->system;
 	const struct outgoing *o = s->first;
@@ -211,7 +211,10 @@ static void log_failed_try(struct runner *r, enum nc_err err)
 	s->failing = true;
 	while (o != NULL && o->kind != OUTGOING_FINAL)
 		o = o->next;
-	if (o == NULL || r->end.delay_logged)
+	if (o == NULL)
+		return;
+	keep_final_later(r, o->bytes, o->len);
+	if (r->end.delay_logged)
 		return;
 	r->end.delay_logged = true;
 	log_warning(r->log,
@@ -226,7 +229,7 @@ static void answered(void *argument, enum nc_err err, const char *bytes, size_t 
 	r->system.asking = false;
 	if (err == NC_OK && take_reply(r, bytes, len))
 		return;
-	log_failed_try(r, err);
+	tried_in_vain(r, err);
 	if (err != NC_ERR_TIMEOUT)
 		retry_later(r);
 	else
