@@ -168,6 +168,19 @@ class Kept(Runner):
         self.assertEqual((self.names("ends"), self.names("spool")), ([], []))
         self.assertEqual(self.names("claims"), [LAUNCH])
 
+    def test_r4_a_crash_is_reported_at_once(self):
+        self.write("worker.sh", "date +%s.%N >when; kill -SEGV $$\n")
+        came = []
+
+        def note(message):
+            if message.get("type") == "crash":
+                came.append(time.time())
+            return self.broker.acknowledge(message)
+
+        self.broker.answer = note
+        self.end(self.start_launch(LAUNCH))
+        self.assertLess(came[0] - float(self.read("when")), 1)
+
     def test_r4_the_exit_record_of_a_crash_has_signal_and_reason(self):
         seen = []
 
@@ -375,6 +388,15 @@ class Retry(Runner):
         [final] = self.finals()
         self.assertEqual((final["type"], final["report"]["exit status"]), ("failure", 75))
         self.assertEqual(self.read("tries"), "x\n")
+
+    def test_TERM_within_an_attempt_ends_them(self):
+        self.retry(after=["crash"], wait="1 h")
+        self.write("worker.sh", self.COUNTING + "exec sleep 60\n")
+        process = self.start()
+        self.wait_for_file("tries")
+        process.terminate()
+        self.assertEqual(self.end(process), 128 + signal.SIGTERM)
+        self.assertEqual([m["type"] for m in self.finals()], ["crash"])
 
     def test_r6_attempts_go_on_while_nobody_answers(self):
         self.broker.close()

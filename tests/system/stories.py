@@ -216,11 +216,12 @@ class ByHand(Story):
         self.system.wait_for_line(r"\[manager\] sleep was started by hand in process \d+")
         self.system.wait_for_line(r"received message from awaken: \(success\)")
 
-    def test_while_it_does_not_run_the_work_is_done_and_the_loss_is_said(self):
+    def test_r6_while_it_does_not_run_the_work_is_done_and_its_message_kept(self):
         done = self.system.run("sleep", "--sleep-time", "0")
         self.assertEqual(done.returncode, EXIT_UNDELIVERED, done.stdout + done.stderr)
         self.assertIn("slept for 0 seconds", self.system.log())
-        self.assertIn("not kept", done.stdout + done.stderr)
+        self.assertIn("(success) is kept, and will be delivered when the manager is back", done.stderr)
+        self.assertEqual(len(os.listdir(self.system.path("state/spool"))), 1)
         self.system.assert_checklist({})
 
     def test_through_links_it_is_the_same(self):
