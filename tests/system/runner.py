@@ -448,6 +448,15 @@ class Answers(Runner):
         self.assertFalse(os.path.exists(self.path("ran")))
         self.assertEqual(self.names("claims"), [])
 
+    def test_by_hand_the_policy_of_the_worker_stops_a_second_copy(self):
+        running = [{"pid": 4711, "since": 1795500000}]
+        self.answer_started({"type": "ack", "payload": {"running": running, "refused": True}})
+        self.assertEqual(self.run_worker("echo ran >ran\n"), 7)
+        self.assertIn("not started: it runs already with the same arguments\n", self.err)
+        self.assertIn("already running: process 4711", self.err)
+        self.assertFalse(os.path.exists(self.path("ran")))
+        self.assertEqual((self.names("claims"), self.finals()), ([], []))
+
     def test_by_hand_INT_ends_the_wait_for_a_copy(self):
         self.answer_started({"type": "retry later", "payload": {"running": [{"pid": 4711, "since": 1795500000}]}})
         self.write("worker.sh", "echo ran >ran\n")

@@ -342,11 +342,11 @@ static int prepare(struct runner *r, const struct command_line *line)
 		return show_program_help(r);
 	if (!r->debug && config_prepare_state(r->config, &error) != NC_OK)
 		return fail(r, &error, EXIT_FAILED);
-	if (!r->debug && r->launch.by_hand)
-		keep_claim(r, r->config->state_directory);
 	if (log_create(r->config, r->name, r->debug ? LOG_MODE_DEBUG : LOG_MODE_NORMAL, &r->log,
 		    &error) != NC_OK)
 		return fail(r, &error, EXIT_BAD_CONFIG);
+	if (!r->debug && r->launch.by_hand)
+		keep_claim(r, r->config->state_directory);
 	return keep_claim_status(r);
 }
 

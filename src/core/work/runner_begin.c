@@ -84,18 +84,29 @@ static void refused(struct runner *r, const struct message *reply)
 		end_stale(r);
 }
 
+/* By hand, what the policy of the worker does not allow (`if running: refuse`) is acknowledged, with a word. */
+static bool is_against_policy(const struct runner *r, const struct message *reply)
+{
+	return r->launch.by_hand && value_as_bool(value_map_get(reply->payload, "refused"), false);
+}
+
 static void registered(struct runner *r, enum nc_err err, const struct message *reply)
 {
-	bool refusal = err == NC_OK && reply_is_refusal(reply);
+	bool policy = err == NC_OK && is_against_policy(r, reply);
+	bool refusal = err == NC_OK && (policy || reply_is_refusal(reply));
 
-	if (refusal)
+	if (policy) {
+		log_error(r->log, "the manager does not take this launch: it runs already");
+		runner_say(r, "not started: it runs already with the same arguments");
+	} else if (refusal) {
 		refused(r, reply);
+	}
 	if (err == NC_OK)
 		compare_versions(r, value_as_text(value_map_get(reply->payload, "version"), NULL),
 			"the manager that runs");
 	if (!r->launch.by_hand || r->pid != 0 || r->end.decided || r->retry.due)
 		return;
-	if (err == NC_OK && !refusal)
+	if (err == NC_OK)
 		name_running(r, reply, "already running");
 	loop_timer_cancel(r->limit);
 	r->limit = NULL;
