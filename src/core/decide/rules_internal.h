@@ -280,6 +280,7 @@ struct parse {
 	const struct config_worker *worker;
 	bool any_worker;
 	bool nomem;
+	bool flow_item; /* the item that is read stands behind a comma: YAML may have cut it off */
 	/* The names in force in the rule that is read; the innermost is last, and its position is its slot. */
 	struct scope_name scope[SLOTS_MOST];
 	size_t scope_count;
