@@ -438,6 +438,8 @@ enum nc_err eval_hold(struct evaluation *e, const struct hold *hold);
 enum nc_err eval_alarm(struct evaluation *e, const struct template *alarm);
 enum nc_err eval_program(struct evaluation *e, const struct program *program);
 
+/* A list, a set or a mapping. */
+bool is_many(const struct value *value);
 /* A scalar as conditions compare it and texts show it: truth values as true and false, the rest as written.
  * NC_ERR_INVALID: it is a collection. */
 enum nc_err print_plain(const struct value *value, struct buffer *out);
