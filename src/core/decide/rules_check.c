@@ -105,8 +105,8 @@ void check_command(struct parse *p, const struct command *command, const struct 
 
 	if (name != NULL && !is_launchable(p, name))
 		rules_error(p, at, "unknown-worker",
-			"the worker to launch, `%.60s`, is not in the message registry%s", name,
-			near_worker(p, name, near));
+			"the worker to launch, `%.60s`, is not in the message registry%s%s", name,
+			near_worker(p, name, near), p->flow_item ? CUT_BY_YAML : "");
 }
 
 /* --- message types --- */

@@ -234,6 +234,22 @@ static bool parse_phrase(struct parse *p, const struct value *at, const char *te
 	       parse_right(p, at, text, len, phrase->takes == TAKES_LIST, condition);
 }
 
+/* A date that is written out is looked at now, not on the day. */
+static bool check_date(struct parse *p, const struct value *at, const struct condition *condition,
+	const struct template *operand)
+{
+	const char *text = operand->count == 1 ? operand->parts[0].literal : NULL;
+	struct error why = { 0 };
+
+	if (text == NULL ||
+		(condition->kind != OPERATOR_BEFORE && condition->kind != OPERATOR_AFTER) ||
+		date_parse(text, &(struct date){ 0 }, &why) == NC_OK)
+		return true;
+	rules_error(
+		p, at, "bad-date", "in the condition `%.80s`, %s", value_as_text(at, ""), why.text);
+	return false;
+}
+
 bool condition_parse(struct parse *p, const struct value *at, struct condition *condition)
 {
 	const char *text = value_as_text(at, "");
@@ -257,8 +273,13 @@ bool condition_parse(struct parse *p, const struct value *at, struct condition *
 	if (!parse_phrase(p, at, text, len, condition))
 		return false;
 	has_lookup = template_has_lookup(&condition->left);
-	for (size_t i = 0; i < condition->right_count; i++)
+	for (size_t i = 0; i < condition->right_count; i++) {
 		has_lookup = has_lookup || template_has_lookup(&condition->right[i]);
+		if (!check_date(p, at, condition, &condition->right[i]))
+			return false;
+	}
+	if (!check_date(p, at, condition, &condition->left))
+		return false;
 	if (!has_lookup) {
 		rules_error(p, at, "constant-condition",
 			"the condition `%.80s` has no placeholder, and so is always the same" CUT_BY_YAML,

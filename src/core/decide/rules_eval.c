@@ -121,7 +121,7 @@ static enum nc_err work_step(
 	err = eval_expression(e, &step->each, &each);
 	if (err != NC_OK)
 		return err;
-	if (!value_is(each, VALUE_LIST) && !value_is(each, VALUE_SET) && !value_is(each, VALUE_MAP))
+	if (!is_many(each))
 		return eval_fail(e, NC_ERR_INVALID, step->each.template.line,
 			step->each.template.column,
 			"`for each` goes through a list, a set or a mapping, and this is %s",

@@ -350,8 +350,7 @@ static enum nc_err filter_collection(struct evaluation *e, const struct lookup *
 	size_t count = value_count(*value);
 	char words[100];
 
-	if (!value_is(*value, VALUE_LIST) && !value_is(*value, VALUE_SET) &&
-		!value_is(*value, VALUE_MAP))
+	if (!is_many(*value))
 		return eval_fail(e, NC_ERR_INVALID, lookup->line, lookup->column,
 			"<%.150s>: `%s` takes a list, a set or a mapping, and this is %s",
 			lookup->text, filters[filter->kind].words, describe(*value, words));

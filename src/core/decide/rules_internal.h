@@ -280,6 +280,7 @@ struct parse {
 	const struct config_worker *worker;
 	bool any_worker;
 	bool nomem;
+	bool flow_item; /* the item that is read stands behind a comma: YAML may have cut it off */
 	/* The names in force in the rule that is read; the innermost is last, and its position is its slot. */
 	struct scope_name scope[SLOTS_MOST];
 	size_t scope_count;
@@ -437,6 +438,8 @@ enum nc_err eval_hold(struct evaluation *e, const struct hold *hold);
 enum nc_err eval_alarm(struct evaluation *e, const struct template *alarm);
 enum nc_err eval_program(struct evaluation *e, const struct program *program);
 
+/* A list, a set or a mapping. */
+bool is_many(const struct value *value);
 /* A scalar as conditions compare it and texts show it: truth values as true and false, the rest as written.
  * NC_ERR_INVALID: it is a collection. */
 enum nc_err print_plain(const struct value *value, struct buffer *out);

@@ -92,10 +92,7 @@ static enum nc_err judge_texts(
 
 static bool is_nothing(const struct value *value)
 {
-	bool collection = value_is(value, VALUE_LIST) || value_is(value, VALUE_SET) ||
-			  value_is(value, VALUE_MAP);
-
-	return value_is(value, VALUE_NULL) || (collection && value_count(value) == 0);
+	return value_is(value, VALUE_NULL) || (is_many(value) && value_count(value) == 0);
 }
 
 static enum nc_err judge_set(

@@ -286,13 +286,18 @@ static void parse_file(struct parse *p, const struct value *tree)
 	check_successes(p);
 }
 
-/* What YAML found wrong. In a flow list it is likely one of our brackets. */
+/* What YAML found wrong. Often it is our brackets in a flow list, or a colon in a text. */
 static void not_yaml(struct parse *p, const struct error *why)
 {
-	bool in_flow = strstr(why->text, "expected ',' or") != NULL;
+	const char *hint = "";
 
-	rules_error_at(p, why->line, why->column, "bad-yaml", "%s%s", why->text,
-		in_flow ? CUT_BY_YAML : "");
+	if (strstr(why->text, "expected ',' or") != NULL ||
+		strstr(why->text, "cannot start any token") != NULL)
+		hint = CUT_BY_YAML;
+	else if (strstr(why->text, "mapping values are not allowed") != NULL)
+		hint = "; a text with a colon and a blank in it, such as 'success <cycle: 00 | 06>', "
+		       "stands in quotes";
+	rules_error_at(p, why->line, why->column, "bad-yaml", "%s%s", why->text, hint);
 }
 
 static enum nc_err refuse(const struct parse *p, struct error *error)

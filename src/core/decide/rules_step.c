@@ -221,8 +221,13 @@ static bool each_one(
 
 	if (!value_is(value, VALUE_LIST))
 		return function(p, value, step);
-	for (size_t i = 0; i < value_count(value); i++)
-		well = function(p, value_at(value, i), step) && well;
+	for (size_t i = 0; i < value_count(value); i++) {
+		const struct value *item = value_at(value, i);
+
+		p->flow_item = i > 0 && value_line(item) == value_line(value_at(value, i - 1));
+		well = function(p, item, step) && well;
+	}
+	p->flow_item = false;
 	return well;
 }
 

@@ -51,6 +51,12 @@ enum nc_err eval_keep(struct evaluation *e, struct value *value, const struct va
 
 /* --- scalars --- */
 
+bool is_many(const struct value *value)
+{
+	return value_is(value, VALUE_LIST) || value_is(value, VALUE_SET) ||
+	       value_is(value, VALUE_MAP);
+}
+
 enum nc_err print_plain(const struct value *value, struct buffer *out)
 {
 	struct date date;
@@ -105,7 +111,7 @@ enum nc_err eval_date(struct evaluation *e, const struct value *value, const cha
 		return NC_OK;
 	if (err == NC_ERR_NOMEM)
 		return error_nomem(e->error);
-	if (err == NC_ERR_INVALID && value_is(value, VALUE_TEXT))
+	if (err == NC_ERR_INVALID && !is_many(value))
 		return eval_fail(e, err, line, column, "<%.150s>: %s is an impossible date", text,
 			describe(value, words));
 	return eval_fail(e, NC_ERR_INVALID, line, column,
