@@ -314,8 +314,10 @@ static void child_ended(void *argument, pid_t pid, int status, const struct rusa
 		log_info(*child->log, "%s ended: %s", child->name, words.data);
 		enter(child, CHILD_STOPPED, 0);
 	} else {
+		/* What was wrong with a new binary is not wrong with the one before. */
+		wait_ms = next_wait_ms(
+			child, child->new_binary_fd < 0 ? hopeless_words(child, status) : NULL);
 		drop_new_binary(child);
-		wait_ms = next_wait_ms(child, hopeless_words(child, status));
 		log_error(*child->log, "%s ended: %s; starting again in %.1f s", child->name,
 			words.data, (double)wait_ms / 1000);
 		enter(child, CHILD_BACKOFF, wait_ms);
