@@ -26,6 +26,7 @@
 
 enum {
 	ENVIRONMENT_MOST = 1 << 20,
+	PROGRAM_READY_FD = 3, /* of a program: some shells know descriptors of one digit only */
 };
 
 enum nc_err spawn_state_mark(
@@ -58,7 +59,7 @@ static bool set_environment(const struct spawn *spawn)
 
 	(void)snprintf(mark, sizeof(mark), "%s %d %s", spawn->daemon ? "daemon" : "program",
 		(int)getpid(), spawn->state);
-	return set_number("NOWCAST_READY_FD", spawn->ready_fd) &&
+	return set_number("NOWCAST_READY_FD", spawn->daemon ? spawn->ready_fd : PROGRAM_READY_FD) &&
 	       set_number("NOWCAST_LIFE_FD", spawn->life_fd) &&
 	       setenv(MARK_VARIABLE, mark, 1) == 0 &&
 	       (!spawn->daemon || setenv("NOWCAST_SUPERVISOR_VERSION", NOWCAST_VERSION, 1) == 0);
@@ -69,14 +70,29 @@ static bool inherit(int fd)
 	return fd < 0 || fcntl(fd, F_SETFD, 0) == 0;
 }
 
-static bool set_descriptors(const struct spawn *spawn)
+/* *error_fd gives way when it is in the place. */
+static bool place_ready_fd(const struct spawn *spawn, int *error_fd)
+{
+	if (spawn->daemon || spawn->ready_fd == PROGRAM_READY_FD)
+		return inherit(spawn->ready_fd);
+	if (*error_fd == PROGRAM_READY_FD) {
+		int moved = fcntl(*error_fd, F_DUPFD_CLOEXEC, PROGRAM_READY_FD + 1);
+
+		if (moved < 0)
+			return false;
+		*error_fd = moved;
+	}
+	return dup2(spawn->ready_fd, PROGRAM_READY_FD) >= 0;
+}
+
+static bool set_descriptors(const struct spawn *spawn, int *error_fd)
 {
 	/* It runs in the background of the terminal, and would be stopped if it read from there. */
 	int null_fd = sys_open("/dev/null", O_RDONLY, 0);
 	bool well = null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 &&
 		    (spawn->out_fd < 0 || dup2(spawn->out_fd, STDOUT_FILENO) >= 0) &&
 		    (spawn->err_fd < 0 || dup2(spawn->err_fd, STDERR_FILENO) >= 0) &&
-		    inherit(spawn->ready_fd) && inherit(spawn->life_fd);
+		    place_ready_fd(spawn, error_fd) && inherit(spawn->life_fd);
 
 	for (size_t i = 0; well && i < spawn->holds_count; i++)
 		well = inherit(spawn->holds[i]);
@@ -113,7 +129,7 @@ __attribute__((noreturn)) static void be_child(
 
 	reset_signals();
 	/* The group first: who sees our mark finds us in it. */
-	if (setpgid(0, 0) == 0 && set_environment(spawn) && set_descriptors(spawn) &&
+	if (setpgid(0, 0) == 0 && set_environment(spawn) && set_descriptors(spawn, &error_fd) &&
 		(spawn->directory == NULL || chdir(spawn->directory) == 0) &&
 		(spawn->daemon || prctl(PR_SET_PDEATHSIG, SIGTERM) == 0)) {
 		/* It may have died before it could be asked to tell. */

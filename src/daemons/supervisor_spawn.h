@@ -24,7 +24,7 @@ struct spawn {
 	char *const *argv;
 	const char *directory; /* to run in; NULL: this one */
 	/* Descriptors that it inherits, or -1. All stay the caller's. */
-	int ready_fd;       /* named in NOWCAST_READY_FD */
+	int ready_fd;       /* named in NOWCAST_READY_FD; of a program it becomes 3 */
 	int life_fd;        /* named in NOWCAST_LIFE_FD */
 	int out_fd, err_fd; /* standard output and error; -1: ours */
 	const int *holds;   /* more, which it only keeps open */
