@@ -54,18 +54,16 @@ static bool take_words(struct order *order, enum order_name needs)
 {
 	const char *first = cli_text(order->args, "config_file");
 	const char *second = needs != ORDER_NO_NAME ? cli_text(order->args, "name") : NULL;
-	const char *file = NULL;
+	const char *file;
+	bool swapped = second != NULL && text_ends_in_yaml(second) && !text_ends_in_yaml(first);
+	bool name_only = second == NULL && needs != ORDER_NO_NAME && first != NULL &&
+			 !text_ends_in_yaml(first);
 
-	if (first != NULL && text_ends_in_yaml(first)) {
-		file = first;
-		order->name = second;
-	} else if (second != NULL && text_ends_in_yaml(second)) {
+	/* Otherwise any name of a file will do: there can be no doubt. */
+	if (swapped || name_only) {
 		file = second;
 		order->name = first;
-	} else if (first != NULL && second == NULL && needs != ORDER_NO_NAME) {
-		order->name = first;
 	} else {
-		/* Any name of a file will do where there can be no doubt. */
 		file = first;
 		order->name = second;
 	}

@@ -222,17 +222,22 @@ static const char *find_mark(const struct buffer *environment)
 static bool is_leftover(
 	pid_t pid, const char *mark, struct buffer *environment, struct spawn_leftover *ret)
 {
-	const char *text;
-	char kind[16], state[SPAWN_MARK_SIZE];
-	int group;
+	const char *kind, *group, *state;
+	char number[16];
+	int64_t group_id;
 
 	if (!read_environment(pid, environment))
 		return false;
-	text = find_mark(environment);
-	if (text == NULL || sscanf(text, "%15s %d %63s", kind, &group, state) != 3 ||
-		strcmp(state, mark) != 0 || getpgid(pid) != group)
+	kind = find_mark(environment);
+	group = kind != NULL ? strchr(kind, ' ') : NULL;
+	state = group != NULL ? strchr(group + 1, ' ') : NULL;
+	if (state == NULL || (size_t)(state - group) > sizeof(number) ||
+		strcmp(state + 1, mark) != 0)
 		return false;
-	*ret = (struct spawn_leftover){ pid, group, strcmp(kind, "daemon") == 0 };
+	(void)snprintf(number, sizeof(number), "%.*s", (int)(state - group - 1), group + 1);
+	if (!text_to_int64(number, &group_id) || getpgid(pid) != group_id)
+		return false;
+	*ret = (struct spawn_leftover){ pid, (pid_t)group_id, strncmp(kind, "daemon ", 7) == 0 };
 	return true;
 }
 
