@@ -1,6 +1,7 @@
 #include "daemons/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/system/clock.h"
 #include "core/system/exit_status.h"
 #include "core/system/sys.h"
 
@@ -17,10 +19,10 @@ enum {
 	DESCRIPTORS_WANTED = 4096,
 };
 
-/* The descriptor that the supervisor gave; -1: none. It is for this process alone. */
-static int take_ready_fd(void)
+/* A descriptor that whoever started us has given; -1: none. It is for this process alone. */
+static int take_fd(const char *variable)
 {
-	const char *text = getenv("NOWCAST_READY_FD");
+	const char *text = getenv(variable);
 	int64_t number;
 	int flags;
 
@@ -29,7 +31,7 @@ static int take_ready_fd(void)
 	if (!text_to_int64(text, &number) || number < 3 || number > 1000000)
 		number = -1;
 	/* `text` is gone with it. */
-	(void)unsetenv("NOWCAST_READY_FD");
+	(void)unsetenv(variable);
 	if (number < 0 || fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
 	/* A supervisor that does not read must not stop a daemon when the pipe is full. */
@@ -55,6 +57,61 @@ static void say_alive(void *argument)
 	say(argument, "alive\n");
 }
 
+static void say_watchdog(void *argument)
+{
+	struct daemon *d = argument;
+
+	notify_say(&d->notify, "WATCHDOG=1");
+}
+
+/* The ends of pipes that other daemons' lives hang on are ours to hold, and nobody's whom we start. */
+static void keep_descriptors(void)
+{
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		return;
+	/* A kernel before 5.11. */
+	for (int fd = 3; fd < DESCRIPTORS_WANTED; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static void take_surroundings(struct daemon *d)
+{
+	d->ready_fd = take_fd("NOWCAST_READY_FD");
+	d->life_fd = take_fd("NOWCAST_LIFE_FD");
+	if (d->life_fd >= 0)
+		keep_descriptors();
+	notify_take(&d->notify);
+	(void)unsetenv("NOWCAST_SUPERVISED");
+}
+
+/* Two versions may differ in what they say to each other: better none than a wrong one. */
+static bool fits_supervisor(struct daemon *d)
+{
+	const char *version = getenv("NOWCAST_SUPERVISOR_VERSION");
+	bool fits = version == NULL || strcmp(version, NOWCAST_VERSION) == 0;
+
+	if (!fits) {
+		d->status = EXIT_REFUSED;
+		log_critical(d->log,
+			"this is nowcast %s, and its supervisor is %.40s: they do not run "
+			"together; `nowcast restart` starts all anew, the supervisor too",
+			NOWCAST_VERSION, version);
+	}
+	(void)unsetenv("NOWCAST_SUPERVISOR_VERSION");
+	return fits;
+}
+
+static void supervisor_gone(void *argument, unsigned events)
+{
+	struct daemon *d = argument;
+
+	log_warning(d->log, "the supervisor has ended without stopping this process; shutting "
+			    "down, so that a new one can take over");
+	loop_unwatch(d->life_watch);
+	d->life_watch = NULL;
+	loop_stop(d->loop, EXIT_DONE);
+}
+
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -76,9 +133,20 @@ static void stop_on_signal(void *argument, int signo)
 	loop_stop(d->loop, EXIT_DONE);
 }
 
-static void reload_on_signal(void *argument, int signo)
+static void say_reloading(const struct daemon *d)
 {
-	struct daemon *d = argument;
+	struct timespec now = { 0 };
+	char text[80];
+
+	/* systemd compares it with its own clock of that kind. */
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+		(int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	notify_say(&d->notify, text);
+}
+
+static void reload(struct daemon *d)
+{
 	struct config *config = NULL, *before = d->config;
 	struct log *log = NULL, *log_before = d->log;
 	struct error error = { 0 };
@@ -104,7 +172,21 @@ static void reload_on_signal(void *argument, int signo)
 	d->config = config;
 	log_destroy(log_before);
 	config_destroy(before);
+	/* What is started from now on has it. A variable that the file sets no more stays. */
+	if (environment_file_apply(&config->environment, &error) != NC_OK)
+		log_error(d->log, "%s", error.text);
 	log_info(d->log, "read config from %s", config->file);
+}
+
+static void reload_on_signal(void *argument, int signo)
+{
+	struct daemon *d = argument;
+
+	if (d->ready)
+		say_reloading(d);
+	reload(d);
+	if (d->ready)
+		notify_say(&d->notify, "READY=1");
 }
 
 static enum nc_err watch_signals(struct daemon *d, struct error *error)
@@ -132,7 +214,7 @@ bool daemon_start(
 
 	memset(d, 0, sizeof(*d));
 	d->name = self->name;
-	d->ready_fd = take_ready_fd();
+	take_surroundings(d);
 	if (!applet_parse(self, argc, argv, &d->args, &d->status))
 		return false;
 	d->log_mode = cli_flag(d->args, "--debug") ? LOG_MODE_DEBUG : log_mode;
@@ -157,6 +239,11 @@ bool daemon_start(
 		goto fail;
 	}
 	log_flusher_start(&d->flusher, d->loop, &d->log);
+	if (!fits_supervisor(d))
+		goto fail;
+	if (d->life_fd >= 0 && loop_watch(d->loop, d->life_fd, LOOP_READ, supervisor_gone, d,
+				       &d->life_watch, &error) != NC_OK)
+		log_error(d->log, "the end of the supervisor would go unseen: %s", error.text);
 	log_info(d->log, "running in process %d", (int)getpid());
 	log_info(d->log, "read config from %s", d->config->file);
 	log_info(d->log, d->log_mode == LOG_MODE_DEBUG
@@ -172,10 +259,23 @@ fail:
 
 void daemon_ready(struct daemon *d)
 {
+	d->ready = true;
 	say(d, "ready\n");
+	notify_say(&d->notify, "READY=1");
+	if (d->notify.watchdog_ms > 0) {
+		say_watchdog(d);
+		(void)loop_timer_start(d->loop, d->notify.watchdog_ms / 2, true, say_watchdog, d,
+			&d->watchdog_timer, NULL);
+	}
 	if (d->ready_fd >= 0)
 		(void)loop_timer_start(
 			d->loop, ALIVE_MS, true, say_alive, d, &d->alive_timer, NULL);
+}
+
+void daemon_stopping(struct daemon *d)
+{
+	d->ready = false;
+	notify_say(&d->notify, "STOPPING=1");
 }
 
 void daemon_run(struct daemon *d)
@@ -188,6 +288,19 @@ void daemon_run(struct daemon *d)
 		status = EXIT_FAILED;
 	}
 	d->status = status;
+	daemon_stopping(d);
+}
+
+bool daemon_hand_over(struct daemon *d)
+{
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", d->ready_fd);
+	if (d->ready_fd >= 0 &&
+		(fcntl(d->ready_fd, F_SETFD, 0) < 0 || setenv("NOWCAST_READY_FD", number, 1) < 0))
+		return false;
+	d->ready_fd = -1;
+	return notify_put_back(&d->notify);
 }
 
 int daemon_finish(struct daemon *d)
@@ -200,8 +313,10 @@ int daemon_finish(struct daemon *d)
 	cli_args_destroy(d->args);
 	if (d->ready_fd >= 0)
 		(void)sys_close(d->ready_fd);
+	if (d->life_fd >= 0)
+		(void)sys_close(d->life_fd);
 	memset(d, 0, sizeof(*d));
 	d->status = status;
-	d->ready_fd = -1;
+	d->ready_fd = d->life_fd = -1;
 	return status;
 }

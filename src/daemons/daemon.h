@@ -14,7 +14,13 @@
  * read and checked before: a bad one is reported and changes nothing.
  *
  * Readiness: NOWCAST_READY_FD in the environment is a descriptor on which `ready\n` is written once and
- * `alive\n` every 20 s (the supervisor's watch, promises.md R10). Under systemd: sd_notify (part C).
+ * `alive\n` every 20 s (the supervisor's watch, promises.md R10). Under systemd the same is told by
+ * sd_notify: READY, STOPPING, RELOADING, WATCHDOG.
+ *
+ * Under a supervisor of ours: NOWCAST_LIFE_FD is a descriptor that is read to its end when the supervisor,
+ * and all daemons that were started after this one, are gone; the daemon then ends too. So those of a
+ * supervisor that was killed end in the usual order, and make room for a new one. And
+ * NOWCAST_SUPERVISOR_VERSION is its version: a daemon of another one refuses to run under it (exit status 7).
  */
 #ifndef NOWCAST_DAEMONS_DAEMON_H
 #define NOWCAST_DAEMONS_DAEMON_H
@@ -26,6 +32,7 @@
 #include "core/system/log.h"
 #include "core/system/log_flusher.h"
 #include "core/system/loop.h"
+#include "core/system/notify.h"
 
 struct daemon {
 	const char *name;
@@ -35,8 +42,13 @@ struct daemon {
 	struct loop *loop;
 	int status; /* exit status so far */
 	enum log_mode log_mode;
+	bool ready;   /* daemon_ready() was called, daemon_stopping() was not */
 	int ready_fd; /* or -1 */
 	struct loop_timer *alive_timer;
+	int life_fd; /* or -1 */
+	struct loop_fd *life_watch;
+	struct notify notify;
+	struct loop_timer *watchdog_timer;
 	struct log_flusher flusher;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
@@ -52,6 +64,10 @@ bool daemon_start(
 void daemon_ready(struct daemon *d);
 /* Until TERM, INT or loop_stop(). */
 void daemon_run(struct daemon *d);
+/* It begins to stop: daemon_run() says so at its end, a longer end says it before. */
+void daemon_stopping(struct daemon *d);
+/* Another program is to take the place of this process (exec): whoever waits for readiness waits on. */
+bool daemon_hand_over(struct daemon *d);
 /* Frees all and returns the exit status. */
 int daemon_finish(struct daemon *d);
 

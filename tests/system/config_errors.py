@@ -123,9 +123,27 @@ def special_cases(nowcast, directory):
         file.write(b"name: a\0b\n")
     one(os.path.join(directory, "nul.yaml"),
         "1:8: error: a NUL character cannot be part of a text [syntax]")
+    environment_cases(nowcast, directory, write, one)
     host_cases(directory, write, one)
     host_warnings(nowcast, write)
     manual_example(nowcast, write)
+
+
+def environment_cases(nowcast, directory, write, one):
+    path = write("environment.yaml", GOOD + "supervisor: {environment file: nowcast.env}\nx: $(NOWCAST.ENV.X_Y)\n")
+    file = os.path.join(directory, "nowcast.env")
+
+    def refused(why):
+        one(path, f"4:32: error: the environment file {file} cannot be used: {why} [environment-file]")
+
+    refused(f"cannot open {file}: No such file or directory")
+    write("nowcast.env", "export X_Y=1\n", 0o666)
+    refused(f"everybody may write it, and so run commands through it: chmod o-w {file}")
+    write("nowcast.env", "export X_Y=$(date)\n")
+    refused("line 1: only $NAME and ${NAME} can stand behind a `$`, because no shell reads this file; a plain `$` "
+            "is written '$'")
+    write("nowcast.env", "# set, and used by the configuration file itself\nexport X_Y=1\n")
+    expect("environment.yaml", check(nowcast, path), [])
 
 
 def host_cases(directory, write, one):

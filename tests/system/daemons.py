@@ -126,14 +126,16 @@ class DuringAChain(Story):
         self.open_gate()
         self.system.wait_for_line(r"\[manager\] received message from first: \(success\)", mark)
 
-    def test_a_killed_supervisor_leaves_daemons_and_workers_alone(self):
+    def test_workers_outlive_a_killed_supervisor_and_the_next_one_hears_them(self):
         supervisor = self.system.start_supervisor()
         before, mark = self.pids(), self.system.mark()
         first = self.start_first()
         supervisor.stop(signal.SIGKILL)
+        self.system.start_supervisor()
+        self.assertFalse(set(before.values()) & set(self.pids().values()))
+        self.assertIsNone(first.popen.poll())
         self.open_gate()
         self.assert_chain_ends_well(first, mark)
-        self.assertEqual(self.pids(), before)
 
     def test_a_worker_outlives_the_stop_of_the_whole_system(self):
         supervisor = self.system.start_supervisor()

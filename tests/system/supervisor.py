@@ -197,12 +197,21 @@ class Restart(Supervised):
         self.system.start_supervisor()
         before, mark = self.pids(), self.system.mark()
         second = self.system.start("supervisor", wait=False)
-        self.system.wait_for_line(r"message_broker ended: exit status 75; starting again in 60\.0 s$", mark)
-        self.assertRegex(self.said(" CRITICAL ", mark)[0], "message_broker: another one holds its place")
-        self.assertEqual(second.stop(), 0)
+        self.assertEqual(second.wait(), 75)
+        self.assertRegex(self.said(" CRITICAL ", mark)[0], "another supervisor runs for the state in .*/state; "
+                         "`nowcast status` shows it, `nowcast down` ends it$")
+        self.assertIn("another supervisor runs", second.output())
+        self.assertEqual(self.said("starting ", mark), [])
         for name, pid in before.items():
             self.assertTrue(is_running(pid), name)
         self.assert_a_chain_runs()
+
+    def test_a_place_that_somebody_else_holds_is_an_alarm_at_once(self):
+        self.system.start("message_broker")
+        mark = self.system.mark()
+        self.system.start("supervisor", wait=False)
+        self.system.wait_for_line(r"message_broker ended: exit status 75; starting again in 60\.0 s$", mark)
+        self.assertRegex(self.said(" CRITICAL ", mark)[0], "message_broker: another one holds its place")
 
     def test_a_binary_that_was_replaced_on_disk_breaks_nothing(self):
         shutil.copy(harness.NOWCAST, self.system.path("nowcast"))
@@ -312,24 +321,79 @@ class Stop(Supervised):
         self.assertAlmostEqual(moment_of(killed) - moment_of(asked), 10, delta=0.5)
         self.assert_nothing_runs()
 
-    def test_a_killed_supervisor_leaves_daemons_that_work_and_a_new_one_takes_over_after_them(self):
-        self.system.configure(rules=CHAIN)
-        supervisor = self.system.start_supervisor()
-        old = self.pids()
+
+class Killed(Supervised):
+    """The supervisor itself gets SIGKILL."""
+
+    GONE = r"\[{}\] the supervisor has ended without stopping this process"
+
+    def kill(self, supervisor):
         supervisor.send_signal(signal.SIGKILL)
         supervisor.wait()
+
+    def test_the_daemons_end_in_the_reverse_order(self):
+        self.system.configure(distributed=True)
+        supervisor = self.system.start_supervisor()
+        names = ("log_aggregator", *DAEMONS)
+        before, mark = {name: self.system.pid_of(name) for name in names}, self.system.mark()
+        self.kill(supervisor)
+        wait_until(lambda: not any(map(is_running, before.values())), "the end of all", 5, self.system.tail)
+        self.assert_in_order([self.GONE.format(name) for name in ("scheduler", "manager", "message_broker")], mark)
+        self.assertEqual(self.system.own_pids(), [])
+
+    def test_a_new_one_takes_over_at_once(self):
+        self.system.configure(rules=CHAIN)
+        supervisor = self.system.start_supervisor()
+        before, mark = self.pids(), self.system.mark()
+        self.kill(supervisor)
+        begun = time.monotonic()
+        self.system.start_supervisor()
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(self.said(" ended: ", mark), [])
+        self.assertFalse(any(map(is_running, before.values())))
         self.assert_a_chain_runs()
+
+    def test_workers_go_on(self):
+        self.system.configure(rules={"awaken": [{"on": "success", "launch": "sleep --sleep-time 30"}]})
+        supervisor = self.system.start_supervisor()
+        self.assertEqual(self.system.run("awaken").returncode, 0)
+        worker = int(self.system.wait_for_line(r"\[sleep\] running in process (\d+)$")[1])
+        before = self.pids()
+        self.kill(supervisor)
+        wait_until(lambda: not any(map(is_running, before.values())), "the end of the daemons", 5, self.system.tail)
+        self.system.start_supervisor()
+        self.assertTrue(is_running(worker))
+
+    def start_stubborn(self):
+        """With a program that takes no TERM: the supervisor, and the process id of the program."""
+        self.system.write("stubborn.sh", "trap '' TERM\necho begun\nwhile :; do sleep 0.1; done\n")
+        self.system.configure(supervisor={"stop time": "1 s", "programs": {
+            "stubborn": {"command": ["sh", "stubborn.sh"]}}})
+        supervisor = self.system.start_supervisor()
+        self.system.wait_for_line(r" INFO \[stubborn\] begun$")
+        return supervisor, int(self.system.wait_for_line(r"\] stubborn is ready \(process (\d+), ")[1])
+
+    def test_what_does_not_end_is_killed_by_the_next_one(self):
+        supervisor, stubborn = self.start_stubborn()
         mark = self.system.mark()
-        new = self.system.start("supervisor", wait=False)
-        self.system.wait_for_line(r"message_broker ended: exit status 75; starting again in 60\.0 s$", mark)
-        self.assertTrue(all(is_running(pid) for pid in old.values()))
-        for pid in old.values():
-            os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not any(is_running(pid) for pid in old.values()), "the end of the old ones", 10)
-        new.send_signal(signal.SIGHUP)
-        new.wait_ready()
-        self.system.wait_for_line(r"\[message_broker\] the manager is connected", mark)
-        self.assert_a_chain_runs()
+        self.kill(supervisor)
+        self.assertTrue(is_running(stubborn))
+        self.system.start_supervisor()
+        self.assert_in_order([r"WARNING \[supervisor\] \d process(es)? of a supervisor that was killed (is|are) still "
+                              r"there; waiting for their end$",
+                              rf"WARNING \[supervisor\] process {stubborn} does not end; it is killed$",
+                              r"\[supervisor\] all of them have ended$", "starting message_broker$"], mark)
+        self.assertFalse(is_running(stubborn))
+
+    def test_the_next_one_can_be_stopped_while_it_waits_for_them(self):
+        supervisor, stubborn = self.start_stubborn()
+        mark = self.system.mark()
+        self.kill(supervisor)
+        second = self.system.start("supervisor", wait=False)
+        self.system.wait_for_line(r"of a supervisor that was killed", mark)
+        self.assertEqual(second.stop(), 0)
+        self.assertEqual(self.said("starting ", mark), [])
+        os.killpg(stubborn, signal.SIGKILL)
 
 
 class Reload(Supervised):

@@ -362,6 +362,95 @@ static void empty_sections_are_as_absent_ones(void **state)
 	config_destroy(config);
 }
 
+static void the_supervisor_has_its_usual_times_without_a_section(void **state)
+{
+	struct config *config = load("");
+
+	assert_int_equal(config->supervisor.restart_wait_ms, 500);
+	assert_int_equal(config->supervisor.restart_at_most_ms, 60000);
+	assert_int_equal(config->supervisor.ready_time_ms, 30000);
+	assert_int_equal(config->supervisor.stop_time_ms, 10000);
+	assert_int_equal(config->supervisor.programs_count, 0);
+	config_destroy(config);
+}
+
+static void the_programs_of_the_supervisor_are_bound(void **state)
+{
+	struct config *config = load(
+		"supervisor:\n"
+		"  programs:\n"
+		"    feed: {command: [python3, feed.py, 7], ready: {port: 5555}, stop time: 3}\n"
+		"    second: {command: [sh, x], after: feed, ready: {file: run/ready}}\n"
+		"    third: {command: [x], after: [feed, manager], ready: descriptor}\n"
+		"    fourth: {command: [x]}\n"
+		"  stop time: 1 min\n"
+		"  ready time: 5 s\n"
+		"  restart: {wait: 200 ms, at most: 10 s}\n");
+	const struct config_supervisor *section = &config->supervisor;
+	const struct config_supervised *feed = &section->programs[0];
+
+	assert_int_equal(section->restart_wait_ms, 200);
+	assert_int_equal(section->restart_at_most_ms, 10000);
+	assert_int_equal(section->programs_count, 4);
+	assert_string_equal(feed->name, "feed");
+	assert_int_equal(feed->command_count, 3);
+	assert_string_equal(feed->command[2], "7");
+	assert_int_equal(feed->ready, CONFIG_READY_PORT);
+	assert_int_equal(feed->ready_port, 5555);
+	assert_int_equal(feed->stop_time_ms, 3000);
+	assert_int_equal(feed->ready_time_ms, 5000);
+	assert_int_equal(feed->after_count, 0);
+	assert_int_equal(feed[1].ready, CONFIG_READY_FILE);
+	assert_string_equal(feed[1].ready_file, "run/ready");
+	assert_string_equal(feed[1].after[0], "feed");
+	assert_int_equal(feed[1].stop_time_ms, 60000);
+	assert_int_equal(feed[2].ready, CONFIG_READY_DESCRIPTOR);
+	assert_int_equal(feed[2].after_count, 2);
+	assert_int_equal(feed[3].ready, CONFIG_READY_NONE);
+	config_destroy(config);
+}
+
+static void the_environment_file_counts_more_than_the_environment(void **state)
+{
+	char *directory = temporary_directory();
+	char *file = path_join(directory, "nowcast.yaml"),
+	     *environment = path_join(directory, "nowcast.env");
+	static const char variables[] =
+		"export NOWCAST_TEST_Y=file\nNOWCAST_TEST_Z=$NOWCAST_TEST_X\n";
+	struct config *config = NULL;
+	struct error error = { 0 };
+	struct buffer text;
+
+	assert_int_equal(setenv("NOWCAST_TEST_X", "value", 1), 0);
+	assert_int_equal(setenv("NOWCAST_TEST_Y", "process", 1), 0);
+	assert_int_equal(setenv("NOWCAST_TEST_DIR", directory, 1), 0);
+	buffer_init(&text);
+	buffer_printf(&text,
+		"%sx: $(NOWCAST.ENV.NOWCAST_TEST_Y) $(NOWCAST.ENV.NOWCAST_TEST_Z)\n"
+		"supervisor: {environment file: $(NOWCAST.ENV.NOWCAST_TEST_DIR)/nowcast.env}\n",
+		beginning);
+	assert_int_equal(file_replace(file, text.data, text.len, 0644, NULL), NC_OK);
+	assert_int_equal(
+		file_replace(environment, variables, strlen(variables), 0644, NULL), NC_OK);
+	if (config_load(file, &config, NULL, &error) != NC_OK)
+		fail_msg("%s", error.text);
+	assert_string_equal(value_as_text(value_map_get(config->tree, "x"), ""), "file value");
+	assert_string_equal(environment_file_get(&config->environment, "NOWCAST_TEST_Z"), "value");
+	config_destroy(config);
+	/* What comes with a launch has its variables in the environment of the process. */
+	assert_int_equal(setenv("NOWCAST_TEST_Z", "given", 1), 0);
+	assert_int_equal(config_load_text(file, text.data, text.len, &config, NULL, NULL), NC_OK);
+	assert_string_equal(value_as_text(value_map_get(config->tree, "x"), ""), "process given");
+	config_destroy(config);
+	buffer_finish(&text);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(unlink(environment), 0);
+	assert_int_equal(rmdir(directory), 0);
+	free(file);
+	free(environment);
+	free(directory);
+}
+
 static void messaging_is_another_name_of_zmq(void **state)
 {
 	struct config *config = load("messaging: {host: forecast.example, tcp: allowed,\n"
@@ -756,6 +845,9 @@ int main(void)
 		cmocka_unit_test(default_is_for_registered_workers_without_an_entry),
 		cmocka_unit_test(schedules_are_split_into_words),
 		cmocka_unit_test(empty_sections_are_as_absent_ones),
+		cmocka_unit_test(the_supervisor_has_its_usual_times_without_a_section),
+		cmocka_unit_test(the_programs_of_the_supervisor_are_bound),
+		cmocka_unit_test(the_environment_file_counts_more_than_the_environment),
 		cmocka_unit_test(messaging_is_another_name_of_zmq),
 		cmocka_unit_test(the_first_error_comes_with_its_place),
 		cmocka_unit_test(the_code_says_what_kind_of_error_it_is),

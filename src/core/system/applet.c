@@ -130,6 +130,9 @@ struct config *applet_load_config(const char *name, const char *file, int *ret_s
 	findings_init(&findings);
 	buffer_init(&text);
 	err = config_load(file, &config, &findings, &error);
+	/* The process is to run with the variables that its configuration was read with. */
+	if (err == NC_OK)
+		err = environment_file_apply(&config->environment, &error);
 	for (size_t i = 0; err != NC_OK && i < findings.count; i++) {
 		if (findings.items[i].severity != SEVERITY_ERROR)
 			continue;
@@ -144,7 +147,10 @@ struct config *applet_load_config(const char *name, const char *file, int *ret_s
 	*ret_status = err == NC_OK          ? EXIT_DONE
 		      : err == NC_ERR_NOMEM ? EXIT_FAILED
 					    : EXIT_BAD_CONFIG;
-	return err == NC_OK ? config : NULL;
+	if (err == NC_OK)
+		return config;
+	config_destroy(config);
+	return NULL;
 }
 
 bool text_ends_in_yaml(const char *text)

@@ -55,7 +55,8 @@ void applet_cli_init(struct applet_cli *storage, const struct applet *self);
 
 /*
  * Load the configuration of a process called `name`. NULL: it cannot be used; all that is wrong with it has
- * been said on stderr, and *ret_status is the exit status.
+ * been said on stderr, and *ret_status is the exit status. The variables of its environment file are then set in
+ * this process, which has one thread yet.
  */
 struct config *applet_load_config(const char *name, const char *file, int *ret_status);
 

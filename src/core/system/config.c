@@ -213,6 +213,9 @@ static bool fill(struct config *config, struct bound *bound)
 	config->default_programs_count = bound->default_programs_count;
 	config->schedules = bound->schedules;
 	config->schedules_count = bound->schedules_count;
+	config->supervisor = bound->supervisor;
+	if (config->supervisor.restart_wait_ms == 0)
+		config->supervisor = config_supervisor_usual;
 	config->logging = value_map_get(config->tree, "logging");
 	config->checklist_file = path_join(config->directory, bound->checklist_file);
 	config->rules_file = rules_path(config->directory, bound->rules_name);
@@ -262,6 +265,13 @@ static enum nc_err read_config(
 	config->tree = read_tree(reading, text, len);
 	if (config->tree == NULL)
 		return reading->first_error;
+	reading->directory = config->directory;
+	if (!reading->is_text) {
+		err = config_read_environment(reading, config->tree, &config->environment);
+		if (err != NC_OK)
+			return err;
+		reading->environment = &config->environment;
+	}
 	err = config_expand(reading, &config->tree);
 	if (err != NC_OK)
 		return err;
@@ -310,7 +320,9 @@ enum nc_err config_load_text(const char *file, const char *text, size_t len,
 	struct config **ret_config, struct findings *findings, struct error *error)
 {
 	struct findings own = { 0 };
-	struct reading reading = { .file = file, .findings = findings != NULL ? findings : &own };
+	struct reading reading = {
+		.file = file, .is_text = true, .findings = findings != NULL ? findings : &own
+	};
 	enum nc_err err;
 
 	normal_init(&reading.normal);
@@ -344,6 +356,7 @@ void config_destroy(struct config *config)
 	if (config == NULL)
 		return;
 	bound_destroy(config->bound);
+	environment_file_finish(&config->environment);
 	value_destroy(config->tree);
 	free(config->file);
 	free(config->directory);

@@ -8,7 +8,8 @@
  *
  * A struct config is never changed once it is there: a reload makes a new one.
  *
- * Depends on core/data, core/system/file, libcyaml. Knows no daemon, worker or rule.
+ * Depends on core/data, core/system/file, environment_file, libcyaml. Knows no daemon, worker or rule, but
+ * the names of the daemons that a program of the supervisor may come after.
  */
 #ifndef NOWCAST_CORE_SYSTEM_CONFIG_H
 #define NOWCAST_CORE_SYSTEM_CONFIG_H
@@ -18,6 +19,7 @@
 
 #include "core/data/finding.h"
 #include "core/data/value.h"
+#include "core/system/environment_file.h"
 
 /* One message type of a worker or of the manager, and what it means. */
 struct config_type {
@@ -75,6 +77,37 @@ struct config_schedule {
 	int node;
 };
 
+/* How the supervisor knows that a program is ready. */
+enum config_ready {
+	CONFIG_READY_NONE,       /* when it has started */
+	CONFIG_READY_DESCRIPTOR, /* it writes the line `ready` on the descriptor $NOWCAST_READY_FD */
+	CONFIG_READY_PORT,       /* somebody takes connections at a TCP port of this host */
+	CONFIG_READY_FILE,       /* a file has come or has changed since it was started */
+};
+
+/* A program of `supervisor: programs:`. */
+struct config_supervised {
+	char *name;
+	char **command;
+	unsigned command_count;
+	char **after; /* names of daemons and programs */
+	unsigned after_count;
+	int ready; /* enum config_ready */
+	int64_t ready_port;
+	char *ready_file; /* as written; relative to the directory of the file */
+	int64_t ready_time_ms;
+	int64_t stop_time_ms;
+	int node;
+};
+
+/* The section `supervisor`. */
+struct config_supervisor {
+	int64_t restart_wait_ms, restart_at_most_ms;
+	int64_t ready_time_ms, stop_time_ms; /* of the daemons */
+	struct config_supervised *programs;
+	unsigned programs_count;
+};
+
 struct config {
 	char *file;      /* as it was given */
 	char *directory; /* of the file, absolute: where workers run and relative names start */
@@ -105,6 +138,12 @@ struct config {
 	struct config_schedule *schedules;
 	unsigned schedules_count;
 
+	struct config_supervisor supervisor;
+	/* Of `supervisor: environment file`, as it was when config_load() read it. Its variables replace
+	 * those of the process in `$(NOWCAST.ENV.X)`; who starts others gives it to them
+	 * (environment_file_apply()). */
+	struct environment_file environment;
+
 	const struct value *logging; /* the section in the tree, or NULL */
 
 	void *bound; /* libcyaml's memory, which the arrays above point into */
@@ -119,7 +158,10 @@ struct config {
 enum nc_err config_load(const char *file, struct config **ret_config, struct findings *findings,
 	struct error *error);
 
-/* The same from a text that was read before (a launch carries it); `file` names it and is not opened. */
+/*
+ * The same from a text that was read before (a launch carries it); `file` names it and is not opened, nor
+ * is the environment file: its variables are then in the environment of the process.
+ */
 enum nc_err config_load_text(const char *file, const char *text, size_t len,
 	struct config **ret_config, struct findings *findings, struct error *error);
 

@@ -180,6 +180,22 @@ static const cyaml_schema_value_t schedule_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_schedule, schedule_fields),
 };
 
+static const cyaml_schema_field_t supervised_fields[] = {
+	TEXT("name", config_supervised, name),
+	LIST("command", config_supervised, command, &text_schema),
+	LIST("after", config_supervised, after, &text_schema),
+	INT("ready", config_supervised, ready),
+	INT("port", config_supervised, ready_port),
+	TEXT("file", config_supervised, ready_file),
+	INT("ready time", config_supervised, ready_time_ms),
+	INT("stop time", config_supervised, stop_time_ms),
+	INT("node", config_supervised, node),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t supervised_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_supervised, supervised_fields),
+};
+
 static const cyaml_schema_field_t bound_fields[] = {
 	TEXT("checklist file", bound, checklist_file),
 	TEXT_OPTIONAL("state directory", bound, state_directory),
@@ -194,6 +210,11 @@ static const cyaml_schema_field_t bound_fields[] = {
 	LIST_OPTIONAL("programs", bound, programs, &program_schema),
 	LIST_OPTIONAL("default programs", bound, default_programs, &program_schema),
 	LIST_OPTIONAL("schedules", bound, schedules, &schedule_schema),
+	INT_OPTIONAL("restart wait", bound, supervisor.restart_wait_ms),
+	INT_OPTIONAL("restart at most", bound, supervisor.restart_at_most_ms),
+	INT_OPTIONAL("ready time", bound, supervisor.ready_time_ms),
+	INT_OPTIONAL("stop time", bound, supervisor.stop_time_ms),
+	LIST_OPTIONAL("supervised", bound, supervisor.programs, &supervised_schema),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t bound_schema = {

@@ -1,6 +1,6 @@
 /*
  * `$(NOWCAST.ENV.X)`: the value of the environment variable X, wherever it stands in a text or key of the
- * file. (The Python framework knows it in a few places only, and there swallows the letters that follow the
+ * file: that of the environment file, when it sets X, else that of this process. (The Python framework knows it in a few places only, and there swallows the letters that follow the
  * bracket; here they stay.)
  */
 #include <ctype.h>
@@ -29,8 +29,11 @@ static bool has_variable(const struct value *value)
 static bool append_variable(
 	struct expansion *expansion, const struct value *at, const char *name, struct buffer *out)
 {
-	const char *content = getenv(name);
+	const struct environment_file *file = expansion->reading->environment;
+	const char *content = file != NULL ? environment_file_get(file, name) : NULL;
 
+	if (content == NULL)
+		content = getenv(name);
 	if (content == NULL) {
 		config_error(expansion->reading, "unset-variable", at,
 			"the environment variable %s is not set", name);

@@ -9,6 +9,7 @@
  *	config_registry.c     `message registry`
  *	config_schedule.c     `scheduled workers`
  *	config_programs.c     `workers`
+ *	config_supervisor.c   `supervisor`, and the environment file
  *	config_template.c     durations, templates of message types
  *	config_bind.c         normal form to structs, by libcyaml
  *	config_host.c         what of this host would not do
@@ -61,6 +62,7 @@ struct bound {
 	unsigned default_programs_count;
 	struct config_schedule *schedules;
 	unsigned schedules_count;
+	struct config_supervisor supervisor; /* its times are 0 without the section */
 };
 
 /*
@@ -72,6 +74,9 @@ void bound_destroy(struct bound *bound); /* accepts NULL */
 
 struct reading {
 	const char *file;
+	const char *directory; /* of it */
+	bool is_text;          /* it came with a launch: no other file is opened */
+	const struct environment_file *environment; /* NULL: none */
 	const struct value *tree;
 	struct findings *findings;
 	struct normal normal;
@@ -158,6 +163,17 @@ void take_schedules(
 	struct reading *reading, const struct value *key, const struct value *value, void *context);
 void take_programs(
 	struct reading *reading, const struct value *key, const struct value *value, void *context);
+void take_supervisor(
+	struct reading *reading, const struct value *key, const struct value *value, void *context);
+
+extern const struct config_supervisor config_supervisor_usual;
+
+/*
+ * Read the file that `supervisor: environment file` of `tree` names, whose own variables are replaced
+ * from the process. Without that key *ret_file is left as it is. Errors are reported, and returned.
+ */
+enum nc_err config_read_environment(
+	struct reading *reading, const struct value *tree, struct environment_file *ret_file);
 
 /* The directory that `config->file` is in must exist for this: see config_prepare_state(). */
 enum nc_err config_inspect_state(

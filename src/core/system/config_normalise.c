@@ -80,7 +80,7 @@ static const struct section_key sections[] = {
 	{ "message registry", take_registry, true },
 	{ "scheduled workers", take_schedules, false },
 	{ "workers", take_programs, false },
-	{ "supervisor", take_map, false },
+	{ "supervisor", take_supervisor, false },
 	{ "slack notifications", take_map, false },
 	{ "run", take_run, false },
 };
