@@ -76,6 +76,15 @@ static void stop_on_signal(void *argument, int signo)
 	loop_stop(d->loop, EXIT_DONE);
 }
 
+static void start_mailer(struct daemon *d)
+{
+	struct error error;
+
+	if (d->log_mode != LOG_MODE_DEBUG &&
+		mailer_start(&d->mailer, d->loop, d->config, &error) != NC_OK)
+		log_error(d->log, "%s; `nowcast send_mail` sends it", error.text);
+}
+
 static void reload_on_signal(void *argument, int signo)
 {
 	struct daemon *d = argument;
@@ -102,6 +111,7 @@ static void reload_on_signal(void *argument, int signo)
 		return;
 	}
 	d->config = config;
+	start_mailer(d);
 	log_destroy(log_before);
 	config_destroy(before);
 	log_info(d->log, "read config from %s", config->file);
@@ -157,6 +167,7 @@ bool daemon_start(
 		goto fail;
 	}
 	log_flusher_start(&d->flusher, d->loop, &d->log);
+	start_mailer(d);
 	log_info(d->log, "running in process %d", (int)getpid());
 	log_info(d->log, "read config from %s", d->config->file);
 	log_info(d->log, d->log_mode == LOG_MODE_DEBUG
@@ -194,6 +205,7 @@ int daemon_finish(struct daemon *d)
 {
 	int status = d->status;
 
+	mailer_stop(&d->mailer);
 	log_destroy(d->log);
 	loop_destroy(d->loop);
 	config_destroy(d->config);

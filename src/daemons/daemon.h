@@ -26,6 +26,7 @@
 #include "core/system/log.h"
 #include "core/system/log_flusher.h"
 #include "core/system/loop.h"
+#include "daemons/mailer.h"
 
 struct daemon {
 	const char *name;
@@ -38,6 +39,7 @@ struct daemon {
 	int ready_fd; /* or -1 */
 	struct loop_timer *alive_timer;
 	struct log_flusher flusher;
+	struct mailer mailer;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
 	 * one is destroyed after the call), or log why not and return false.

@@ -57,7 +57,7 @@ static void take_secrets(
 			*value_as_text(value_at(value, i), "") == '\0')
 			config_error(reading, "wrong-kind", value_at(value, i),
 				"`secrets` must be a list of names of environment variables, as "
-				"in [ONC_USER_TOKEN, \"SLACK*\"]");
+				"in [ONC_USER_TOKEN, 'SLACK*']");
 	}
 }
 
