@@ -74,6 +74,35 @@ bool log_level_parse(const char *text, int *ret_level)
 	return true;
 }
 
+/* --- the process id --- */
+
+static _Atomic pid_t known_process_id; /* 0: to be asked for */
+static bool forks_are_watched;         /* else it is asked for each time */
+
+static void forget_process_id(void)
+{
+	known_process_id = 0;
+}
+
+/* A system call less for each line; a fork asks again. */
+static pid_t own_process_id(void)
+{
+	pid_t id = known_process_id;
+
+	if (id == 0) {
+		id = getpid();
+		known_process_id = forks_are_watched ? id : 0;
+	}
+	return id;
+}
+
+static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
+
+static void watch_for_forks(void)
+{
+	forks_are_watched = pthread_atfork(NULL, NULL, forget_process_id) == 0;
+}
+
 /* --- from start to end --- */
 
 /* The lowest level at which a line of `logger` reaches a handler. */
@@ -208,6 +237,7 @@ static enum nc_err create(const struct config *config, const char *process_name,
 	if (gethostname(log->host, sizeof(log->host) - 1) < 0)
 		(void)snprintf(log->host, sizeof(log->host), "localhost");
 	tzset(); /* localtime_r() need not */
+	(void)pthread_once(&watch_forks, watch_for_forks);
 	err = secrets_create(config, &log->secrets, error);
 	if (err == NC_OK)
 		err = add_passwords(log, error);
@@ -409,7 +439,7 @@ void log_record(struct log *log, const struct log_record *record)
 		.level = record->level,
 		.real_ns = record->real_ns != 0 ? record->real_ns : clock_real_ns(),
 		.start_ns = log->start_ns,
-		.process_id = record->process_id != 0 ? record->process_id : getpid(),
+		.process_id = record->process_id != 0 ? record->process_id : own_process_id(),
 		.process_name = log->process_name,
 		.host = record->host != NULL ? escaped(&log->host_name, record->host, false)
 					     : log->host,

@@ -37,11 +37,17 @@ void log_escape(const char *text, bool keep_newlines, struct buffer *out)
 {
 	const char *plain = text; /* not yet appended */
 
-	while (*text != '\0') {
+	for (;;) {
 		uint32_t point = 0;
-		size_t len = utf8_decode(text, &point);
-		bool control = point < 0x20 || (point >= 0x7f && point < 0xa0);
+		bool control;
+		size_t len;
 
+		while (*text >= ' ' && *text < 0x7f) /* most of any text */
+			text++;
+		if (*text == '\0')
+			break;
+		len = utf8_decode(text, &point);
+		control = point < 0x20 || (point >= 0x7f && point < 0xa0);
 		if (len > 0 && point != 0x2028 && point != 0x2029 &&
 			(!control || point == '\t' || (point == '\n' && keep_newlines))) {
 			text += len;

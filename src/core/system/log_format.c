@@ -340,19 +340,38 @@ void log_print_level(int level, struct buffer *out)
 		buffer_printf(out, "Level %d", level);
 }
 
+/* `2026-11-24 04:00:00` stays the same for a second, and a burst of lines. */
+static void print_usual_time(time_t second, int milliseconds, struct buffer *out)
+{
+	static _Thread_local char text[64];
+	static _Thread_local time_t text_second;
+	struct tm tm;
+
+	if (text[0] == '\0' || text_second != second) {
+		if (localtime_r(&second, &tm) == NULL) {
+			buffer_printf(out, "%" PRId64, (int64_t)second);
+			return;
+		}
+		(void)snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
+			tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+			tm.tm_sec);
+		text_second = second;
+	}
+	buffer_append_text(out, text);
+	buffer_printf(out, ",%03d", milliseconds);
+}
+
 static void print_time(const char *date_format, int64_t real_ns, struct buffer *out)
 {
 	time_t second = (time_t)(real_ns / NS_PER_S);
-	int milliseconds = (int)(real_ns % NS_PER_S / NS_PER_MS);
 	struct tm tm;
 
-	if (localtime_r(&second, &tm) == NULL) {
-		buffer_printf(out, "%" PRId64, (int64_t)second);
+	if (date_format == NULL) {
+		print_usual_time(second, (int)(real_ns % NS_PER_S / NS_PER_MS), out);
 		return;
 	}
-	if (date_format == NULL) {
-		buffer_printf(out, "%04d-%02d-%02d %02d:%02d:%02d,%03d", tm.tm_year + 1900,
-			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, milliseconds);
+	if (localtime_r(&second, &tm) == NULL) {
+		buffer_printf(out, "%" PRId64, (int64_t)second);
 		return;
 	}
 	/* strftime() says 0 for "no room" and for an empty result alike; a format of people fits. */
