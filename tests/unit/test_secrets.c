@@ -20,8 +20,7 @@ static struct secrets *create(const char *section)
 		assert_int_equal(yaml_read(section, strlen(section), 0, &yaml_file_limits,
 					 &config.tree, NULL),
 			NC_OK);
-	assert_int_equal(
-		secrets_create(section != NULL ? &config : NULL, &secrets, NULL), NC_OK);
+	assert_int_equal(secrets_create(section != NULL ? &config : NULL, &secrets, NULL), NC_OK);
 	value_destroy(config.tree);
 	return secrets;
 }
@@ -104,8 +103,9 @@ int main(void)
 		setenv("OTHER_TOKEN", "t0ken-value-long", 1) != 0 ||
 		setenv("db_password", "hunter22", 1) != 0 ||
 		setenv("SLACK_CHANNEL", "https://hooks.example/T1/B2", 1) != 0 ||
-		setenv("ORDINARY_NAME", "ordinary", 1) != 0 || setenv("SHORT_ONE", "12345", 1) != 0 ||
-		setenv("A_KEY", "12345", 1) != 0 || setenv("SIX", "123456", 1) != 0 ||
+		setenv("ORDINARY_NAME", "ordinary", 1) != 0 ||
+		setenv("SHORT_ONE", "12345", 1) != 0 || setenv("A_KEY", "12345", 1) != 0 ||
+		setenv("SIX", "123456", 1) != 0 ||
 		setenv("PRIVATE_KEY", "MIIEpAIBAAKCAQEA\nsecond line of it\nend", 1) != 0)
 		return 1;
 	return cmocka_run_group_tests_name("secrets", tests, NULL, NULL);
