@@ -145,6 +145,15 @@ static void say_reloading(const struct daemon *d)
 	notify_say(&d->notify, text);
 }
 
+static void start_mailer(struct daemon *d)
+{
+	struct error error;
+
+	if (d->log_mode != LOG_MODE_DEBUG &&
+		mailer_start(&d->mailer, d->loop, d->config, &error) != NC_OK)
+		log_error(d->log, "%s; `nowcast send_mail` sends it", error.text);
+}
+
 static void reload(struct daemon *d)
 {
 	struct config *config = NULL, *before = d->config;
@@ -170,6 +179,7 @@ static void reload(struct daemon *d)
 		return;
 	}
 	d->config = config;
+	start_mailer(d);
 	log_destroy(log_before);
 	config_destroy(before);
 	/* What is started from now on has it. A variable that the file sets no more stays. */
@@ -244,6 +254,7 @@ bool daemon_start(
 	if (d->life_fd >= 0 && loop_watch(d->loop, d->life_fd, LOOP_READ, supervisor_gone, d,
 				       &d->life_watch, &error) != NC_OK)
 		log_error(d->log, "the end of the supervisor would go unseen: %s", error.text);
+	start_mailer(d);
 	log_info(d->log, "running in process %d", (int)getpid());
 	log_info(d->log, "read config from %s", d->config->file);
 	log_info(d->log, d->log_mode == LOG_MODE_DEBUG
@@ -307,6 +318,7 @@ int daemon_finish(struct daemon *d)
 {
 	int status = d->status;
 
+	mailer_stop(&d->mailer);
 	log_destroy(d->log);
 	loop_destroy(d->loop);
 	config_destroy(d->config);

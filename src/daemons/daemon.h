@@ -33,6 +33,7 @@
 #include "core/system/log_flusher.h"
 #include "core/system/loop.h"
 #include "core/system/notify.h"
+#include "daemons/mailer.h"
 
 struct daemon {
 	const char *name;
@@ -50,6 +51,7 @@ struct daemon {
 	struct notify notify;
 	struct loop_timer *watchdog_timer;
 	struct log_flusher flusher;
+	struct mailer mailer;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old
 	 * one is destroyed after the call), or log why not and return false.

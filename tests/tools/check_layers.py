@@ -30,6 +30,7 @@ LIBRARIES = [
     (r"nng/", r"core/system/net\.c"),
     (r"sqlite3", r"core/decide/store\w*\.[ch]"),
     (r"jansson", r"core/data/json\.c"),
+    (r"curl/", r"core/system/mail\.c"),
     (r"cyaml/", r"core/system/config_bind\.c"),
     (r"yaml\.h", r"core/data/yaml_\w+\.[ch]"),
 ]

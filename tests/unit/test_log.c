@@ -1,5 +1,6 @@
 /* core/system/log: formats, levels and routing, files, rotation */
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -524,20 +525,25 @@ static void every_problem_of_the_section_is_found_with_its_place(void **state)
 		"    c: {class: logging.handlers.RotatingFileHandler, filename: f, backupCount: "
 		"x}\n",
 		"4:80: error: backupCount of the handler c must be a whole number");
-	check_finding(f, "logging:\n  version: 1\n  root: {filters: [f]}\n",
-		"3:19: error: `root` has filters, which are not supported");
+	check_finding(f,
+		"logging:\n  version: 1\n  filters: {work: {name: worker}}\n"
+		"  root: {filters: [wrk]}\n",
+		"4:20: error: `root` names the filter wrk, which is not under `filters`; did you "
+		"mean work?");
+	check_finding(f, "logging:\n  version: 1\n  root: {filters: work}\n",
+		"3:19: error: `filters` of `root` must be a list of names, not a text");
+	check_finding(f, "logging:\n  version: 1\n  filters: {f: {'()': my.filter}}\n",
+		"3:23: error: the filter f is made by a Python function");
 	check_finding(f, "logging:\n  aggregator: {version: 1}\n",
 		"2:3: error: `logging` has a part `aggregator`, so it needs a part `publisher`");
-	check_finding(f,
-		"logging:\n  version: 1\n  handlers: {m: {class: logging.handlers."
-		"SMTPHandler}}\n",
-		"3:17: note: the handler m would send mail, which is not there yet");
 	check_finding(f, "logging:\n  version: 1\n  loggers: {a: {propagate: 'maybe'}}\n",
 		"3:28: error: propagate of the logger a must be true or false, not a text");
 	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {format: [x]}}\n",
 		"3:28: error: format of the formatter f must be a text, not a list [wrong-kind]");
 	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {'()': my.factory}}\n",
 		"3:26: error: the formatter f is made by a Python function");
+	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {class: my.Formatter}}\n",
+		"3:27: error: the formatter f is of the Python class my.Formatter");
 	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {style: '{'}}\n",
 		"3:27: error: the style of the formatter f is not `%`");
 	check_finding(f, "logging:\n  version: 1\n  formatters: {f: {format: '%(lineno)d'}}\n",
@@ -570,11 +576,20 @@ static void what_has_no_effect_is_said(void **state)
 		"4:56: warning: `mode: w` of the handler h has no effect");
 	check_finding(f, HANDLER("logging.FileHandler", "filename: f, encoding: latin-1"),
 		"4:60: warning: `encoding: latin-1` of the handler h has no effect");
-	check_finding(f,
-		HANDLER("logging.handlers.RotatingFileHandler", "filename: f, maxBytes: 1000000"),
-		"4:77: note: `maxBytes` of the handler h does not rotate the file");
 	check_finding(f, HANDLER("logging.handlers.RotatingFileHandler", "filename: f"),
 		"4:8: note: the handler h has no `backupCount`: its file is never rotated");
+	check_finding(f, HANDLER("nowcast.JsonFile", "filename: f, formatter: x"),
+		"the formatter of the handler h has no effect");
+	check_finding(f,
+		HANDLER("logging.handlers.TimedRotatingFileHandler",
+			"filename: f, when: H, atTime: '04:00'"),
+		"`atTime` of the handler h has an effect only with `when: midnight`");
+	check_finding(f, HANDLER("nowcast.Journal", "address: no/journal"),
+		"4:8: note: the handler h writes to the journal, which is not there");
+	check_finding(f,
+		HANDLER("logging.handlers.SMTPHandler",
+			"mailhost: h, fromaddr: a@b, toaddrs: a@b, subject: s, credentials: [u, p]"),
+		"the password of the handler h is sent without encryption");
 	check_finding(f, HANDLER("logging.StreamHandler", "level: INFO"),
 		"4:5: note: no logger uses the handler h");
 	check_finding(f, HANDLER("zmq.log.handlers.PUBHandler", "level: INFO"),
@@ -587,12 +602,324 @@ static void what_has_no_effect_is_said(void **state)
 		"6:10: warning: the handler h sends lines to the log aggregator, which has them");
 }
 
-/* --- rotation --- */
+static void wrong_keys_of_handlers_are_named(void **state)
+{
+	struct fixture *f = *state;
+
+#define ROTATING "logging.handlers.RotatingFileHandler"
+#define TIMED    "logging.handlers.TimedRotatingFileHandler"
+#define SYSLOG   "logging.handlers.SysLogHandler"
+#define SMTP     "logging.handlers.SMTPHandler"
+#define MAIL     "mailhost: h, fromaddr: a@b, toaddrs: a@b, subject: s"
+	check_finding(f, HANDLER(ROTATING, "filename: f, backupCount: 1, maxBytes: 10 parsecs"),
+		"maxBytes of the handler h must be a size, as in 500 kB, 100 MB");
+	check_finding(f, HANDLER(TIMED, "filename: f, when: fortnight"),
+		"`when` of the handler h is fortnight; it can be S, M, H, D, midnight, or W0");
+	check_finding(f, HANDLER(TIMED, "filename: f, when: W7"), "`when` of the handler h is W7");
+	check_finding(f, HANDLER(TIMED, "filename: f, interval: 0"),
+		"the interval of the handler h must be a number from 1 to 10000");
+	check_finding(f, HANDLER(TIMED, "filename: f, when: midnight, atTime: '24:00'"),
+		"`atTime` of the handler h must be a time of day in quotes");
+	check_finding(f, HANDLER(SYSLOG, "facility: lokal0"),
+		"the facility of the handler h is lokal0: did you mean local0?");
+	check_finding(f, HANDLER(SYSLOG, "facility: 128"),
+		"facility of the handler h must be a text, not an integer");
+	check_finding(f, HANDLER(SYSLOG, "address: [localhost]"),
+		"`address` of the handler h must be a host, or a host and a port");
+	check_finding(f, HANDLER(SYSLOG, "address: [localhost, 70000]"), "must be a host, or");
+	check_finding(f, HANDLER(SYSLOG, "socktype: 'ext://socket.SOCK_STREAM'"),
+		"the socktype ext://socket.SOCK_STREAM of the handler h is not supported");
+	check_finding(f, HANDLER(SMTP, "fromaddr: a@b, toaddrs: a@b, subject: s"),
+		"the handler h has no `mailhost`; give it");
+	check_finding(f, HANDLER(SMTP, "mailhost: 'h/x', fromaddr: a@b, toaddrs: a@b, subject: s"),
+		"`mailhost` of the handler h must be a host");
+	check_finding(f, HANDLER(SMTP, "mailhost: h, fromaddr: a@b, subject: s"),
+		"the handler h has nobody to send to");
+	check_finding(f,
+		HANDLER(SMTP, "mailhost: h, fromaddr: a@b, toaddrs: ['x y', ''], subject: s"),
+		"`toaddrs` of the handler h must be addresses");
+	check_finding(f, HANDLER(SMTP, "mailhost: h, fromaddr: 'a b', toaddrs: a@b, subject: s"),
+		"`fromaddr` of the handler h must be an address");
+	check_finding(f,
+		HANDLER(SMTP, "mailhost: h, fromaddr: a@b, toaddrs: a@b, subject: \"a\\nb\""),
+		"`subject` of the handler h must be one line");
+	check_finding(f, HANDLER(SMTP, MAIL ", credentials: [user]"),
+		"`credentials` of the handler h must be a list of a user and a password");
+	check_finding(f, HANDLER(SMTP, MAIL ", credentials: [u, p], secure: [key.pem]"),
+		"a key or certificate of our own in `secure` of the handler h is not supported");
+	check_finding(f, HANDLER(SMTP, MAIL ", timeout: soon"),
+		"timeout of the handler h must be a number of seconds");
+}
+
+/* --- filters, forms, secrets --- */
+
+static void filters_let_loggers_pass_by_name(void **state)
+{
+	struct fixture *f = *state;
+
+	set_section(f,
+		"logging:\n"
+		"  version: 1\n"
+		"  filters: {work: {name: worker}, all: {}}\n"
+		"  handlers:\n"
+		"    own: {class: logging.FileHandler, filename: own, filters: [work, all]}\n"
+		"    all: {class: logging.FileHandler, filename: all}\n"
+		"  root: {level: DEBUG, handlers: [own, all]}\n"
+		"  loggers: {manager: {filters: [work]}}\n");
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "worker", LEVEL_INFO, "1");
+	record(f, "worker.sleep", LEVEL_INFO, "2");
+	record(f, "workers", LEVEL_INFO, "3");
+	record(f, "manager", LEVEL_INFO, "no: its own filter");
+	record(f, "manager.part", LEVEL_INFO, "4");
+	assert_string_equal(content(f, "own"), "1\n2\n");
+	assert_string_equal(content(f, "all"), "1\n2\n3\n4\n");
+}
+
+static void a_json_file_has_one_object_a_line(void **state)
+{
+	struct fixture *f = *state;
+
+	set_section(f, "logging:\n"
+		       "  version: 1\n"
+		       "  handlers: {j: {class: nowcast.JsonFile, filename: log, backupCount: 7}}\n"
+		       "  root: {level: DEBUG, handlers: [j]}\n");
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "make_plots", 15, "say \"hi\" \\ \n\033 h\303\251 \377\342\200\250");
+	assert_string_equal(content(f, "log"),
+		"{\"time\": \"2026-11-24T04:00:00.123456+00:00\", \"level\": \"Level 15\", "
+		"\"logger\": \"make_plots\", "
+		"\"message\": \"say \\\"hi\\\" \\\\ \\n\\u001b h\303\251 \\ufffd\\u2028\", "
+		"\"process\": 4711, \"host\": \"salish\"}\n");
+}
+
+/* S4 */
+static void a_secret_is_in_no_line(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer out;
+
+	assert_int_equal(setenv("SOME_API_TOKEN", "tok\\en\tvalue", 1), 0);
+	set_section(f, SECTION("%(message)s"));
+	open_log(f, LOG_MODE_NORMAL);
+	log_info(f->log, "with tok\\en\tvalue, and again tok\\en\tvalue");
+	log_info(f->log, "without");
+	assert_string_equal(content(f, "log"), "with ***, and again ***\nwithout\n");
+	buffer_init(&out);
+	secrets_mask(log_secrets(f->log), "a status: tok\\en\tvalue", &out);
+	assert_string_equal(out.data, "a status: ***");
+	buffer_finish(&out);
+	assert_null(log_secrets(NULL));
+	assert_int_equal(unsetenv("SOME_API_TOKEN"), 0);
+}
+
+/* --- files that are rolled over by their writers --- */
 
 static void put(const struct fixture *f, const char *name, const char *text)
 {
 	assert_int_equal(file_replace(path_of(f, name), text, strlen(text), 0640, NULL), NC_OK);
 }
+
+static void a_file_is_rolled_over_at_its_size(void **state)
+{
+	struct fixture *f = *state;
+
+	set_section(f,
+		"logging:\n"
+		"  version: 1\n"
+		"  handlers: {r: {class: logging.handlers.RotatingFileHandler, filename: log,\n"
+		"                 maxBytes: 20 B, backupCount: 2}}\n"
+		"  root: {level: DEBUG, handlers: [r]}\n");
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "m", LEVEL_INFO, "longer than a file may be");
+	record(f, "m", LEVEL_INFO, "123456789");
+	record(f, "m", LEVEL_INFO, "abcdefgh");
+	assert_string_equal(content(f, "log.1"), "longer than a file may be\n");
+	assert_string_equal(content(f, "log"), "123456789\nabcdefgh\n");
+	record(f, "m", LEVEL_INFO, "x");
+	record(f, "m", LEVEL_INFO, "1234567890123456789");
+	assert_string_equal(content(f, "log"), "1234567890123456789\n");
+	assert_string_equal(content(f, "log.1"), "x\n");
+	assert_string_equal(content(f, "log.2"), "123456789\nabcdefgh\n");
+	assert_int_not_equal(access(path_of(f, "log.3"), F_OK), 0);
+}
+
+static void a_file_that_cannot_be_rolled_over_goes_on_and_says_so_once(void **state)
+{
+	struct fixture *f = *state;
+
+	set_section(f,
+		"logging:\n"
+		"  version: 1\n"
+		"  handlers: {r: {class: logging.handlers.RotatingFileHandler, filename: log,\n"
+		"                 maxBytes: 10, backupCount: 1}}\n"
+		"  root: {level: DEBUG, handlers: [r]}\n");
+	assert_int_equal(mkdir(path_of(f, "log.1"), 0700), 0);
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "m", LEVEL_INFO, "123456789");
+	record(f, "m", LEVEL_INFO, "abcdefghi");
+	record(f, "m", LEVEL_INFO, "last");
+	assert_non_null(strstr(content(f, "log"),
+		"123456789\nabcdefghi\n"
+		"the log file could not be rolled over, and goes on: cannot rename "));
+	assert_non_null(strstr(content(f, "log"), "Is a directory\nlast\n"));
+}
+
+/* 2026-11-24 04:00:00 UTC, a Tuesday */
+#define TUESDAY_S (SOME_TIME_NS / NS_PER_S)
+
+static void a_time_to_roll_over_is_found(void **state)
+{
+	struct log_when when = { .kind = WHEN_INTERVAL, .interval_s = 3600 };
+
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S + 3600);
+	when = (struct log_when){ .kind = WHEN_DAILY, .days = 1, .at_s = 86400, .utc = true };
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S + INT64_C(20) * 3600);
+	assert_int_equal(log_when_next(&when, TUESDAY_S + INT64_C(20) * 3600),
+		TUESDAY_S + INT64_C(44) * 3600);
+	when.at_s = 4 * 3600;
+	assert_int_equal(log_when_next(&when, TUESDAY_S - 1), TUESDAY_S);
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S + 86400);
+	when.days = 3;
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S + 3 * 86400);
+	/* W1 ends with Tuesday, W0 with the Monday after it. */
+	when = (struct log_when){ .kind = WHEN_WEEKLY, .days = 7, .weekday = 1, .at_s = 86400 };
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S + INT64_C(20) * 3600);
+	when.weekday = 0;
+	assert_int_equal(
+		log_when_next(&when, TUESDAY_S), TUESDAY_S + INT64_C(20) * 3600 + 6 * 86400);
+	when.weekday = 1;
+	when.at_s = 3 * 3600;
+	assert_int_equal(log_when_next(&when, TUESDAY_S), TUESDAY_S - 3600 + 7 * 86400);
+}
+
+static void midnight_is_midnight_when_the_clocks_change(void **state)
+{
+	/* 2026-03-08 00:00 in Vancouver; that day has 23 hours. */
+	const int64_t day_s = 1772956800;
+	const struct log_when when = { .kind = WHEN_DAILY, .days = 1, .at_s = 86400 };
+
+	assert_int_equal(setenv("TZ", "America/Vancouver", 1), 0);
+	tzset();
+	assert_int_equal(log_when_next(&when, day_s + 60), day_s + INT64_C(23) * 3600);
+	assert_int_equal(log_when_next(&when, day_s - 60), day_s);
+	assert_int_equal(setenv("TZ", "UTC", 1), 0);
+	tzset();
+}
+
+static void age(const struct fixture *f, const char *name, int64_t real_s)
+{
+	const struct timespec times[2] = { { .tv_sec = real_s }, { .tv_sec = real_s } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path_of(f, name), times, 0), 0);
+}
+
+static void a_file_is_rolled_over_at_its_time_under_its_name(void **state)
+{
+	struct fixture *f = *state;
+
+	set_section(f,
+		"logging:\n"
+		"  version: 1\n"
+		"  handlers: {t: {class: logging.handlers.TimedRotatingFileHandler,\n"
+		"                 filename: log, when: midnight, utc: true, backupCount: 2}}\n"
+		"  root: {level: DEBUG, handlers: [t]}\n");
+	put(f, "log", "of Tuesday\n");
+	put(f, "log.2026-11-22", "of Sunday\n");
+	put(f, "log.2026-11-23.1", "of Monday\n");
+	put(f, "log.2026-11-2x", "something else\n");
+	age(f, "log", TUESDAY_S);
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "m", LEVEL_INFO, "of today");
+	record(f, "m", LEVEL_INFO, "too");
+	assert_string_equal(content(f, "log"), "of today\ntoo\n");
+	assert_string_equal(content(f, "log.2026-11-24"), "of Tuesday\n");
+	assert_string_equal(content(f, "log.2026-11-23.1"), "of Monday\n");
+	assert_string_equal(content(f, "log.2026-11-2x"), "something else\n");
+	assert_int_not_equal(access(path_of(f, "log.2026-11-22"), F_OK), 0);
+	/* Python would remove the file of that name. */
+	age(f, "log", TUESDAY_S);
+	open_log(f, LOG_MODE_NORMAL);
+	record(f, "m", LEVEL_INFO, "more");
+	assert_string_equal(content(f, "log.2026-11-24"), "of Tuesday\n");
+	assert_string_equal(content(f, "log.2026-11-24.1"), "of today\ntoo\n");
+	assert_int_not_equal(access(path_of(f, "log.2026-11-23.1"), F_OK), 0);
+}
+
+enum {
+	ROLL_WRITERS = 4,
+	ROLL_LINES = 2000,
+};
+
+static void write_rolling(struct fixture *f, int writer)
+{
+	open_log(f, LOG_MODE_NORMAL);
+	for (int i = 0; i < ROLL_LINES; i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "%d %d", writer, i);
+		record(f, "m", LEVEL_INFO, text);
+	}
+}
+
+/* R15, R16: several processes write a file and roll it over. */
+static void writers_that_roll_over_lose_no_line(void **state)
+{
+	struct fixture *f = *state;
+	static unsigned char seen[ROLL_WRITERS][ROLL_LINES];
+	int files = 0;
+
+	set_section(f,
+		"logging:\n"
+		"  version: 1\n"
+		"  handlers: {r: {class: logging.handlers.RotatingFileHandler, filename: log,\n"
+		"                 maxBytes: 1 kB, backupCount: 1000}}\n"
+		"  root: {level: DEBUG, handlers: [r]}\n");
+	memset(seen, 0, sizeof(seen));
+	for (int writer = 0; writer < ROLL_WRITERS; writer++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			write_rolling(f, writer);
+			_exit(0);
+		}
+	}
+	for (int writer = 0; writer < ROLL_WRITERS; writer++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	for (;; files++) {
+		char name[32];
+		char *text, *line;
+
+		(void)snprintf(name, sizeof(name), files > 0 ? "log.%d" : "log", files);
+		text = strdup(content(f, name));
+		assert_non_null(text);
+		if (*text == '\0' && files > 0) {
+			free(text);
+			break;
+		}
+		for (char *rest = text; (line = strsep(&rest, "\n")) != NULL && *line != '\0';) {
+			int writer = -1, number = -1;
+
+			assert_int_equal(sscanf(line, "%d %d", &writer, &number), 2);
+			assert_in_range(writer, 0, ROLL_WRITERS - 1);
+			assert_in_range(number, 0, ROLL_LINES - 1);
+			seen[writer][number]++;
+		}
+		free(text);
+	}
+	assert_true(files > 20);
+	for (int writer = 0; writer < ROLL_WRITERS; writer++) {
+		for (int i = 0; i < ROLL_LINES; i++)
+			assert_int_equal(seen[writer][i], 1);
+	}
+}
+
+/* --- rotation --- */
 
 static void rotation_keeps_so_many_files(void **state)
 {
@@ -920,6 +1247,16 @@ int main(void)
 		WITH_FILES(a_file_that_cannot_be_opened_is_named_with_its_place),
 		WITH_FILES(every_problem_of_the_section_is_found_with_its_place),
 		WITH_FILES(what_has_no_effect_is_said),
+		WITH_FILES(wrong_keys_of_handlers_are_named),
+		WITH_FILES(filters_let_loggers_pass_by_name),
+		WITH_FILES(a_json_file_has_one_object_a_line),
+		WITH_FILES(a_secret_is_in_no_line),
+		WITH_FILES(a_file_is_rolled_over_at_its_size),
+		WITH_FILES(a_file_that_cannot_be_rolled_over_goes_on_and_says_so_once),
+		cmocka_unit_test(a_time_to_roll_over_is_found),
+		cmocka_unit_test(midnight_is_midnight_when_the_clocks_change),
+		WITH_FILES(a_file_is_rolled_over_at_its_time_under_its_name),
+		WITH_FILES(writers_that_roll_over_lose_no_line),
 		WITH_FILES(rotation_keeps_so_many_files),
 		WITH_FILES(rotation_after_a_kill_half_way_loses_no_file),
 		WITH_FILES(rotation_of_what_is_no_file_is_refused),

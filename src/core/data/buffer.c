@@ -66,18 +66,24 @@ void buffer_append_char(struct buffer *buffer, char byte)
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
+	size_t room = buffer->capacity > 0 && !buffer->failed ? buffer->capacity - buffer->len : 0;
 	va_list arguments, again;
 	int len;
 
 	va_start(arguments, format);
 	va_copy(again, arguments);
-	len = vsnprintf(NULL, 0, format, arguments);
+	/* As a rule there is room; if not, it is known how much is needed. */
+	len = vsnprintf(room > 0 ? buffer->data + buffer->len : NULL, room, format, arguments);
 	if (len < 0) {
 		buffer->failed = true;
+	} else if ((size_t)len < room) {
+		buffer->len += (size_t)len;
 	} else if (buffer_reserve(buffer, (size_t)len)) {
 		(void)vsnprintf(buffer->data + buffer->len, (size_t)len + 1, format, again);
 		buffer->len += (size_t)len;
 	}
+	if (buffer->capacity > 0)
+		buffer->data[buffer->len] = '\0'; /* what did not fit is no part of it */
 	va_end(again);
 	va_end(arguments);
 }

@@ -192,6 +192,9 @@ enum nc_err config_prepare_state(const struct config *config, struct error *erro
 /* `2 h`, `90 s`, `5 min`, `1 d`, `250 ms`, a bare number of seconds: in milliseconds. */
 bool duration_parse(const char *text, int64_t *ret_ms);
 
+/* `100 MB`, `64 MiB`, `500 kB`, a bare number of bytes: in bytes. */
+bool size_parse(const char *text, int64_t *ret_bytes);
+
 /* Replace each `<arguments[N]>` and `<worker>` in a success/failure template. NC_ERR_INVALID: another
  * name in it, or no such argument. */
 enum nc_err config_type_from_template(const char *template, const char *worker,

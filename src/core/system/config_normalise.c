@@ -40,6 +40,27 @@ static void take_logging(
 	(void)expect_map(reading, key, value);
 }
 
+/* Patterns of names; what they are for is the business of core/system/secrets. */
+static void take_secrets(
+	struct reading *reading, const struct value *key, const struct value *value, void *context)
+{
+	if (value_is(value, VALUE_NULL))
+		return;
+	if (value_is(value, VALUE_TEXT)) {
+		free(scalar_text(reading, key, value));
+		return;
+	}
+	if (!expect_list(reading, key, value))
+		return;
+	for (size_t i = 0; i < value_count(value); i++) {
+		if (!value_is(value_at(value, i), VALUE_TEXT) ||
+			*value_as_text(value_at(value, i), "") == '\0')
+			config_error(reading, "wrong-kind", value_at(value, i),
+				"`secrets` must be a list of names of environment variables, as "
+				"in [ONC_USER_TOKEN, 'SLACK*']");
+	}
+}
+
 /* A section that another part defines, or nothing: it stays in the tree. */
 static void take_map(
 	struct reading *reading, const struct value *key, const struct value *value, void *context)
@@ -81,6 +102,7 @@ static const struct section_key sections[] = {
 	{ "scheduled workers", take_schedules, false },
 	{ "workers", take_programs, false },
 	{ "supervisor", take_supervisor, false },
+	{ "secrets", take_secrets, false },
 	{ "slack notifications", take_map, false },
 	{ "run", take_run, false },
 };

@@ -1,8 +1,9 @@
-/* The two small languages of the section `workers`: durations, and templates of message types. */
+/* The small languages in values: durations, sizes, and templates of message types. */
 #include <string.h>
 
 #include "core/system/config_internal.h"
 
+#define SIZE_MOST        (INT64_C(1) << 60)
 #define DURATION_MOST_MS (INT64_C(36500) * 24 * 3600 * 1000)
 
 bool duration_parse(const char *text, int64_t *ret_ms)
@@ -35,6 +36,46 @@ bool duration_parse(const char *text, int64_t *ret_ms)
 		if (number > DURATION_MOST_MS / units[i].ms)
 			return false;
 		*ret_ms = number * units[i].ms;
+		return true;
+	}
+	return false;
+}
+
+bool size_parse(const char *text, int64_t *ret_bytes)
+{
+	static const struct {
+		const char *unit;
+		int64_t bytes;
+	} units[] = {
+		{ "", 1 },
+		{ "B", 1 },
+		{ "kB", 1000 },
+		{ "KB", 1000 },
+		{ "MB", 1000 * 1000 },
+		{ "GB", 1000 * 1000 * 1000 },
+		{ "TB", INT64_C(1000) * 1000 * 1000 * 1000 },
+		{ "KiB", 1 << 10 },
+		{ "MiB", 1 << 20 },
+		{ "GiB", 1 << 30 },
+		{ "TiB", INT64_C(1) << 40 },
+	};
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits + strspn(text + digits, " ");
+	int64_t number = 0;
+
+	if (digits == 0 || (*unit == '\0' && unit != text + digits))
+		return false;
+	for (size_t i = 0; i < digits; i++) {
+		number = 10 * number + (text[i] - '0');
+		if (number > SIZE_MOST)
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcmp(unit, units[i].unit) != 0)
+			continue;
+		if (number > SIZE_MOST / units[i].bytes)
+			return false;
+		*ret_bytes = number * units[i].bytes;
 		return true;
 	}
 	return false;

@@ -26,9 +26,10 @@ struct log {
 	char host[HOST_NAME_SIZE];
 	int64_t start_ns;
 	struct log_setup *setup;
+	struct secrets *secrets;
 	struct log_shipper *shipper; /* or NULL */
 	int own_threshold;           /* lines of our own logger below it go nowhere */
-	struct buffer name, host_name, message, line;
+	struct buffer name, host_name, masked, message, line;
 };
 
 /* --- levels --- */
@@ -73,6 +74,35 @@ bool log_level_parse(const char *text, int *ret_level)
 	return true;
 }
 
+/* --- the process id --- */
+
+static _Atomic pid_t known_process_id; /* 0: to be asked for */
+static bool forks_are_watched;         /* else it is asked for each time */
+
+static void forget_process_id(void)
+{
+	known_process_id = 0;
+}
+
+/* A system call less for each line; a fork asks again. */
+static pid_t own_process_id(void)
+{
+	pid_t id = known_process_id;
+
+	if (id == 0) {
+		id = getpid();
+		known_process_id = forks_are_watched ? id : 0;
+	}
+	return id;
+}
+
+static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
+
+static void watch_for_forks(void)
+{
+	forks_are_watched = pthread_atfork(NULL, NULL, forget_process_id) == 0;
+}
+
 /* --- from start to end --- */
 
 /* The lowest level at which a line of `logger` reaches a handler. */
@@ -89,8 +119,7 @@ static int threshold_of(const struct log_setup *setup, const char *logger)
 			const struct log_handler *handler = next->handlers[i];
 
 			found = true;
-			if (handler->kind != HANDLER_NULL && handler->kind != HANDLER_MAIL &&
-				handler->level < lowest)
+			if (handler->kind != HANDLER_NULL && handler->level < lowest)
 				lowest = handler->level;
 		}
 		if (!next->propagate)
@@ -155,6 +184,36 @@ static enum nc_err open_handlers(struct log *log, const struct config *config, s
 	return NC_OK;
 }
 
+/* A password that stands in the configuration itself is one, too. */
+static enum nc_err add_passwords(struct log *log, struct error *error)
+{
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		const struct log_mail *mail = log->setup->handlers[i]->mail;
+
+		if (mail != NULL && mail->password != NULL) {
+			enum nc_err err = secrets_add(log->secrets, mail->password, error);
+
+			if (err != NC_OK)
+				return err;
+		}
+	}
+	return NC_OK;
+}
+
+/* The log works without a syslog host; but it is to be known. */
+static void warn_of_lost_hosts(struct log *log)
+{
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		const struct log_handler *handler = log->setup->handlers[i];
+
+		if (handler->kind == HANDLER_SYSLOG && handler->host != NULL && handler->fd < 0)
+			log_warning(log,
+				"the host %s of the log handler %s is not known: its lines are "
+				"lost until a reload finds it",
+				handler->host, handler->name);
+	}
+}
+
 /* Takes `setup` over, also on failure. */
 static enum nc_err create(const struct config *config, const char *process_name,
 	struct log_setup *setup, struct log **ret_log, struct error *error)
@@ -170,6 +229,7 @@ static enum nc_err create(const struct config *config, const char *process_name,
 	log->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	buffer_init(&log->name);
 	buffer_init(&log->host_name);
+	buffer_init(&log->masked);
 	buffer_init(&log->message);
 	buffer_init(&log->line);
 	log->start_ns = clock_real_ns();
@@ -177,12 +237,19 @@ static enum nc_err create(const struct config *config, const char *process_name,
 	if (gethostname(log->host, sizeof(log->host) - 1) < 0)
 		(void)snprintf(log->host, sizeof(log->host), "localhost");
 	tzset(); /* localtime_r() need not */
-	err = log->process_name != NULL ? open_handlers(log, config, error) : error_nomem(error);
+	(void)pthread_once(&watch_forks, watch_for_forks);
+	err = secrets_create(config, &log->secrets, error);
+	if (err == NC_OK)
+		err = add_passwords(log, error);
+	if (err == NC_OK)
+		err = log->process_name != NULL ? open_handlers(log, config, error)
+						: error_nomem(error);
 	if (err != NC_OK) {
 		log_destroy(log);
 		return err;
 	}
 	log->own_threshold = threshold_of(setup, process_name);
+	warn_of_lost_hosts(log);
 	*ret_log = log;
 	return NC_OK;
 }
@@ -221,8 +288,10 @@ void log_destroy(struct log *log)
 		return;
 	log_shipper_destroy(log->shipper, SHIP_AT_END_MS);
 	log_setup_destroy(log->setup);
+	secrets_destroy(log->secrets);
 	buffer_finish(&log->name);
 	buffer_finish(&log->host_name);
+	buffer_finish(&log->masked);
 	buffer_finish(&log->message);
 	buffer_finish(&log->line);
 	free(log->process_name);
@@ -231,37 +300,49 @@ void log_destroy(struct log *log)
 
 /* --- a line --- */
 
-/* The count of lines that could not be written, as a line of its own in the handler's form. */
-static void report_lost(struct log *log, struct log_handler *handler)
+/* A line of our own about a handler, in its form. */
+static bool report(struct log *log, struct log_handler *handler, const char *text)
 {
-	struct buffer line, message;
-	uint64_t lost = handler->lost;
+	const struct log_view view = {
+		.logger = log->process_name,
+		.level = LEVEL_ERROR,
+		.real_ns = clock_real_ns(),
+		.start_ns = log->start_ns,
+		.process_id = getpid(),
+		.process_name = log->process_name,
+		.host = log->host,
+		.message = text,
+	};
+	struct buffer line;
+	bool written = false;
 
 	buffer_init(&line);
-	buffer_init(&message);
-	buffer_printf(&message, "%" PRIu64 " log line%s could not be written here: %s", lost,
-		lost == 1 ? "" : "s", strerrordesc_np(handler->lost_errno));
-	log_format_apply(handler->format,
-		&(struct log_view){ .logger = log->process_name,
-			.level = LEVEL_ERROR,
-			.real_ns = clock_real_ns(),
-			.start_ns = log->start_ns,
-			.process_id = getpid(),
-			.process_name = log->process_name,
-			.host = log->host,
-			.message = message.data },
-		&line);
+	log_format_apply(handler->format, &view, &line);
 	buffer_append_char(&line, '\n');
-	if (!line.failed && !message.failed && log_handler_write(handler, line.data, line.len))
-		handler->lost = 0;
-	else if (!line.failed && !message.failed)
-		handler->lost--; /* the report is not one of the lost lines */
-	buffer_finish(&message);
+	if (!line.failed) {
+		written = log_handler_write(handler, &view, line.data, line.len);
+		if (!written)
+			handler->lost--; /* the report is not one of the lost lines */
+	}
 	buffer_finish(&line);
+	return written;
+}
+
+static void report_lost(struct log *log, struct log_handler *handler)
+{
+	uint64_t lost = handler->lost;
+	char text[160];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " log line%s could not be written here: %s",
+		lost, lost == 1 ? "" : "s", strerrordesc_np(handler->lost_errno));
+	if (report(log, handler, text))
+		handler->lost = 0;
 }
 
 static void emit(struct log *log, struct log_handler *handler, const struct log_view *view)
 {
+	char *problem;
+
 	buffer_clear(&log->line);
 	log_format_apply(handler->format, view, &log->line);
 	buffer_append_char(&log->line, '\n');
@@ -271,8 +352,13 @@ static void emit(struct log *log, struct log_handler *handler, const struct log_
 		log->line.failed = false;
 		return;
 	}
-	if (log_handler_write(handler, log->line.data, log->line.len) && handler->lost > 0)
+	if (log_handler_write(handler, view, log->line.data, log->line.len) && handler->lost > 0)
 		report_lost(log, handler);
+	problem = handler->roll_problem;
+	handler->roll_problem = NULL;
+	if (problem != NULL)
+		(void)report(log, handler, problem);
+	free(problem);
 }
 
 /* No logger on the way has a handler: as Python does, warnings still reach standard error. */
@@ -282,23 +368,34 @@ static void emit_last_resort(const struct log_view *view)
 		(void)dprintf(STDERR_FILENO, "%s\n", view->message);
 }
 
+static bool passes(struct log_filter *const *filters, size_t count, const struct log_record *record)
+{
+	return count == 0 ||
+	       log_filters_pass(filters, count, *record->logger != '\0' ? record->logger : "root");
+}
+
 static void route(struct log *log, const struct log_view *view, const struct log_record *record)
 {
 	const struct log_logger *logger;
 	size_t len = strlen(record->logger) + 1;
 	bool found = false;
 
+	/* A logger's filters are for what it logs itself, not for what loggers below it pass on. */
+	logger = log_setup_find(log->setup, record->logger, len - 1);
+	if (logger != NULL && !passes(logger->filters, logger->filters_count, record))
+		return;
 	while ((logger = log_setup_next(log->setup, record->logger, &len)) != NULL) {
 		for (size_t i = 0; i < logger->handlers_count; i++) {
 			struct log_handler *handler = logger->handlers[i];
 
 			found = true;
-			if (view->level < handler->level)
+			if (view->level < handler->level || handler->kind == HANDLER_NULL ||
+				!passes(handler->filters, handler->filters_count, record))
 				continue;
-			if (handler->kind == HANDLER_STREAM || handler->kind == HANDLER_FILE)
-				emit(log, handler, view);
-			else if (handler->kind == HANDLER_AGGREGATOR)
+			if (handler->kind == HANDLER_AGGREGATOR)
 				log_shipper_add(log->shipper, view, record->keep_newlines);
+			else
+				emit(log, handler, view);
 		}
 		if (!logger->propagate)
 			break;
@@ -316,24 +413,38 @@ static const char *escaped(struct buffer *buffer, const char *text, bool keep_ne
 	return buffer->failed ? "(out of memory)" : buffer->data;
 }
 
+/* The message without secrets: itself, as a rule. */
+static const char *masked(struct log *log, const char *message)
+{
+	if (!secrets_are_in(log->secrets, message))
+		return message;
+	buffer_clear(&log->masked);
+	log->masked.failed = false;
+	secrets_mask(log->secrets, message, &log->masked);
+	return log->masked.failed ? "(out of memory)" : log->masked.data;
+}
+
 void log_record(struct log *log, const struct log_record *record)
 {
 	struct log_view view;
+	const char *message;
 
 	if (log == NULL || !log_is_enabled(log, record->logger, record->level))
 		return;
 	(void)pthread_mutex_lock(&log->mutex);
+	message = masked(log, record->message);
 	view = (struct log_view){
 		.logger = *record->logger != '\0' ? escaped(&log->name, record->logger, false)
 						  : "root",
 		.level = record->level,
 		.real_ns = record->real_ns != 0 ? record->real_ns : clock_real_ns(),
 		.start_ns = log->start_ns,
-		.process_id = record->process_id != 0 ? record->process_id : getpid(),
+		.process_id = record->process_id != 0 ? record->process_id : own_process_id(),
 		.process_name = log->process_name,
 		.host = record->host != NULL ? escaped(&log->host_name, record->host, false)
 					     : log->host,
-		.message = escaped(&log->message, record->message, record->keep_newlines),
+		.message = escaped(&log->message, message, record->keep_newlines),
+		.raw_message = message,
 	};
 	route(log, &view, record);
 	(void)pthread_mutex_unlock(&log->mutex);
@@ -376,6 +487,11 @@ bool log_is_enabled(const struct log *log, const char *logger, int level)
 	return level >= threshold_of(log->setup, logger);
 }
 
+const struct secrets *log_secrets(const struct log *log)
+{
+	return log != NULL ? log->secrets : NULL;
+}
+
 bool log_has_handlers(const struct log *log, const char *logger)
 {
 	const struct log_logger *found = log_setup_find(log->setup, logger, strlen(logger));
@@ -387,7 +503,8 @@ void log_reopen(struct log *log)
 {
 	(void)pthread_mutex_lock(&log->mutex);
 	for (size_t i = 0; i < log->setup->handlers_count; i++) {
-		if (log->setup->handlers[i]->fd >= 0)
+		if (log->setup->handlers[i]->kind == HANDLER_FILE &&
+			log->setup->handlers[i]->fd >= 0)
 			log_handler_check(log->setup->handlers[i]);
 	}
 	(void)pthread_mutex_unlock(&log->mutex);

@@ -11,6 +11,8 @@
  * log_reopen() looks which files were rotated (it is also done before a write). log_destroy() ships what
  * is waiting, within 2 s.
  *
+ * A secret (core/system/secrets.h) in a message is written as `***`.
+ *
  * `log` may be NULL wherever a line is made: nothing is logged then.
  *
  * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued, and shipped
@@ -20,7 +22,7 @@
  *
  * After a fork both processes may log.
  *
- * Depends on core/data, core/system/sys, file, clock, config, door.
+ * Depends on core/data, core/system/sys, file, clock, config, door, id, secrets.
  */
 #ifndef NOWCAST_CORE_SYSTEM_LOG_H
 #define NOWCAST_CORE_SYSTEM_LOG_H
@@ -31,6 +33,7 @@
 #include "core/data/error.h"
 #include "core/data/finding.h"
 #include "core/system/config.h"
+#include "core/system/secrets.h"
 
 /* Numbers as in Python. (Not LOG_DEBUG and so on: syslog.h has those.) */
 enum log_level {
@@ -102,6 +105,9 @@ bool log_is_enabled(const struct log *log, const char *logger, int level);
 
 /* Has this logger handlers of its own (`checklist`)? */
 bool log_has_handlers(const struct log *log, const char *logger);
+
+/* What must not be shown: for whoever else shows texts to people. The log's; NULL when `log` is. */
+const struct secrets *log_secrets(const struct log *log);
 
 /* Open the files again that were renamed or removed. */
 void log_reopen(struct log *log);

@@ -90,7 +90,7 @@ static void read_logger(struct log_reader *reader, const struct value *entry, co
 	log_reader_check_keys(reader, map, what, keys, ARRAY_LEN(keys));
 	logger->level = log_reader_level(reader, map, what, logger->level);
 	logger->propagate = log_reader_bool(reader, map, "propagate", what, true);
-	log_reader_refuse_filters(reader, map, what);
+	log_read_filter_names(reader, map, what, &logger->filters, &logger->filters_count);
 	read_logger_handlers(reader, map, what, logger);
 }
 
@@ -155,6 +155,8 @@ static void read_form(struct log_reader *reader, const struct value *form, const
 			"`incremental: true` is not supported; a reload reads the whole section");
 	(void)log_reader_bool(reader, form, "disable_existing_loggers", what, true);
 	log_read_formatters(reader, form);
+	if (!reader->nomem)
+		log_read_filters(reader, form);
 	if (!reader->nomem)
 		log_read_handlers(reader, form);
 	if (!reader->nomem)

@@ -1,6 +1,7 @@
 /*
- * Formatters and handlers of the `logging` section. To add a handler class: a line in handler_classes
- * with the function that reads its keys, and its kind in log_internal.h.
+ * Handlers of the `logging` section; those that write streams and files are read here, the others in
+ * log_config_remote.c. To add a handler class: a line in handler_classes with the function that reads its
+ * keys, and its kind in log_internal.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,105 +11,6 @@
 #include "core/data/suggest.h"
 #include "core/system/file.h"
 #include "core/system/log_reader.h"
-
-/* --- formatters --- */
-
-static void read_format_text(struct log_reader *reader, const struct value *map, const char *what,
-	struct log_named_format *named)
-{
-	const char *text = log_reader_text(reader, map, "format", what);
-	const char *date_format = log_reader_text(reader, map, "datefmt", what);
-	const struct value *style = value_map_get(map, "style");
-	const char *foreign = NULL;
-	struct error error;
-
-	if (value_map_get(map, "()") != NULL) {
-		log_reader_error(reader, FINDING_NOT_SUPPORTED, value_map_get(map, "()"),
-			"%s is made by a Python function, which is not possible here; give its "
-			"`format:`",
-			what);
-		return;
-	}
-	if (style != NULL && strcmp(value_as_text(style, "%"), "%") != 0) {
-		log_reader_error(reader, FINDING_NOT_SUPPORTED, style,
-			"the style of %s is not `%%`; write the format with %%(name)s fields",
-			what);
-		return;
-	}
-	if (log_format_create(text != NULL ? text : "%(message)s", date_format, &named->format,
-		    &foreign, &error) != NC_OK) {
-		const struct value *at = value_map_get(map, "format");
-
-		log_reader_error(reader, FINDING_BAD_FORMAT, at != NULL ? at : map, "in %s: %s",
-			what, error.text);
-	} else if (foreign != NULL) {
-		log_reader_say(reader, SEVERITY_WARNING, FINDING_FOREIGN_FIELD,
-			value_map_get(map, "format"),
-			"in %s: %%(%s) is known to Python programs only; it shows as `-` or 0",
-			what, foreign);
-	}
-}
-
-void log_read_formatters(struct log_reader *reader, const struct value *section)
-{
-	static const char *const keys[] = { "format", "datefmt", "style", "validate", "class",
-		"()" };
-	const struct value *map =
-		log_reader_mapping(reader, value_map_get(section, "formatters"), "`formatters`");
-	struct log_named_format *named = log_setup_add_format(reader->setup, "");
-
-	if (named == NULL ||
-		log_format_create("%(message)s", NULL, &named->format, NULL, NULL) != NC_OK)
-		reader->nomem = true;
-	for (size_t i = 0; i < value_count(map) && !reader->nomem; i++) {
-		const struct value *entry = value_map_value_at(map, i);
-		char *name = log_reader_key(map, i);
-		char what[120];
-
-		named = name != NULL ? log_setup_add_format(reader->setup, name) : NULL;
-		(void)snprintf(what, sizeof(what), "the formatter %s", name != NULL ? name : "");
-		free(name);
-		if (named == NULL) {
-			reader->nomem = true;
-			return;
-		}
-		entry = log_reader_mapping(reader, entry, what);
-		log_reader_check_keys(reader, entry, what, keys, ARRAY_LEN(keys));
-		read_format_text(reader, entry, what, named);
-	}
-}
-
-static const struct log_format *find_format(
-	struct log_reader *reader, const struct value *map, const char *what)
-{
-	const struct log_setup *setup = reader->setup;
-	const char *name = log_reader_text(reader, map, "formatter", what);
-	const char *nearest;
-	const char **names;
-
-	if (name == NULL)
-		return setup->formats[0].format;
-	for (size_t i = 1; i < setup->formats_count; i++) {
-		if (strcmp(setup->formats[i].name, name) == 0)
-			return setup->formats[i].format;
-	}
-	names = calloc(setup->formats_count, sizeof(*names));
-	if (names == NULL) {
-		reader->nomem = true;
-		return NULL;
-	}
-	for (size_t i = 1; i < setup->formats_count; i++)
-		names[i] = setup->formats[i].name;
-	nearest = suggest(name, names, setup->formats_count);
-	log_reader_error(reader, FINDING_UNKNOWN_FORMATTER, value_map_get(map, "formatter"),
-		"%s names the formatter %s, which is not under `formatters`%s%s%s", what, name,
-		nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
-		nearest != NULL ? "?" : "");
-	free(names);
-	return NULL;
-}
-
-/* --- handlers --- */
 
 static void read_stream(struct log_reader *reader, const struct value *map, const char *what,
 	struct log_handler *handler)
@@ -163,15 +65,128 @@ static void read_rotating_file(struct log_reader *reader, const struct value *ma
 	read_file(reader, map, what, handler);
 	handler->rotating = true;
 	handler->backup_count = log_reader_count(reader, map, "backupCount", what);
-	if (log_reader_count(reader, map, "maxBytes", what) > 0)
-		log_reader_say(reader, SEVERITY_NOTE, FINDING_NOT_IN_FORCE,
-			value_map_get(map, "maxBytes"),
-			"`maxBytes` of %s does not rotate the file; the worker rotate_logs does, "
-			"when it is launched",
-			what);
-	if (handler->backup_count == 0)
+	handler->most_bytes = log_reader_size(reader, map, "maxBytes", what);
+	if (handler->backup_count == 0) {
 		log_reader_say(reader, SEVERITY_NOTE, FINDING_NOT_IN_FORCE, map,
 			"%s has no `backupCount`: its file is never rotated, and grows", what);
+		handler->most_bytes = 0;
+	}
+}
+
+static void read_json_file(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler)
+{
+	struct log_setup *setup = reader->setup;
+
+	read_rotating_file(reader, map, what, handler);
+	if (setup->json == NULL && log_format_create_json(&setup->json, NULL) != NC_OK)
+		reader->nomem = true;
+	handler->format = setup->json;
+	if (!log_reader_is_default(map, "formatter"))
+		log_reader_say(reader, SEVERITY_WARNING, FINDING_NOT_IN_FORCE,
+			value_map_get(map, "formatter"),
+			"the formatter of %s has no effect: its lines are JSON objects", what);
+}
+
+/* `W0` to `W6`, `midnight`, or a unit of time: false when it is none of them. */
+static bool read_when(const char *text, struct log_when *when)
+{
+	static const struct {
+		const char *name;
+		int64_t seconds;
+		const char *suffix;
+	} units[] = {
+		{ "S", 1, "%Y-%m-%d_%H-%M-%S" },
+		{ "M", 60, "%Y-%m-%d_%H-%M" },
+		{ "H", 3600, "%Y-%m-%d_%H" },
+		{ "D", 86400, "%Y-%m-%d" },
+	};
+
+	when->suffix = "%Y-%m-%d";
+	when->at_s = 86400;
+	if (strcasecmp(text, "midnight") == 0) {
+		when->kind = WHEN_DAILY;
+		when->days = 1;
+		return true;
+	}
+	if ((text[0] == 'W' || text[0] == 'w') && text[1] >= '0' && text[1] <= '6' &&
+		text[2] == '\0') {
+		when->kind = WHEN_WEEKLY;
+		when->days = 7;
+		when->weekday = text[1] - '0';
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcasecmp(text, units[i].name) == 0) {
+			when->kind = WHEN_INTERVAL;
+			when->interval_s = units[i].seconds;
+			when->suffix = units[i].suffix;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* HH:MM or HH:MM:SS as seconds of the day; -1: it is none. */
+static int read_time_of_day(const char *text)
+{
+	int parts[3] = { 0 };
+	size_t count = 0;
+
+	for (;;) {
+		if (count == ARRAY_LEN(parts) || text[0] < '0' || text[0] > '9' || text[1] < '0' ||
+			text[1] > '9')
+			return -1;
+		parts[count++] = (text[0] - '0') * 10 + (text[1] - '0');
+		text += 2;
+		if (*text == '\0')
+			break;
+		if (*text++ != ':')
+			return -1;
+	}
+	if (count < 2 || parts[0] > 23 || parts[1] > 59 || parts[2] > 59)
+		return -1;
+	return (parts[0] * 60 + parts[1]) * 60 + parts[2];
+}
+
+static void read_timed_file(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler)
+{
+	const char *unit = log_reader_text(reader, map, "when", what);
+	const char *at = log_reader_text(reader, map, "atTime", what);
+	int64_t interval = log_reader_is_default(map, "interval")
+				   ? 1
+				   : log_reader_count(reader, map, "interval", what);
+	struct log_when *when = &handler->when;
+
+	read_file(reader, map, what, handler);
+	handler->backup_count = log_reader_count(reader, map, "backupCount", what);
+	when->utc = log_reader_bool(reader, map, "utc", what, false);
+	if (!read_when(unit != NULL ? unit : "H", when)) {
+		log_reader_error(reader, FINDING_BAD_CHOICE, value_map_get(map, "when"),
+			"`when` of %s is %s; it can be S, M, H, D, midnight, or W0 (Monday) to W6",
+			what, unit);
+		return;
+	}
+	if (interval < 1 || interval > 10000) {
+		if (!reader->wrong)
+			log_reader_error(reader, FINDING_BAD_NUMBER, value_map_get(map, "interval"),
+				"the interval of %s must be a number from 1 to 10000", what);
+		interval = 1;
+	}
+	when->interval_s *= interval;
+	when->days *= (int)interval;
+	if (at == NULL)
+		return;
+	when->at_s = read_time_of_day(at);
+	if (when->at_s < 0)
+		log_reader_error(reader, FINDING_BAD_TIME, value_map_get(map, "atTime"),
+			"`atTime` of %s must be a time of day in quotes, as in '04:00'", what);
+	else if (when->kind == WHEN_INTERVAL)
+		log_reader_say(reader, SEVERITY_WARNING, FINDING_NOT_IN_FORCE,
+			value_map_get(map, "atTime"),
+			"`atTime` of %s has an effect only with `when: midnight` or W0 to W6",
+			what);
 }
 
 static void read_aggregator(struct log_reader *reader, const struct value *map, const char *what,
@@ -193,20 +208,14 @@ static void read_aggregator(struct log_reader *reader, const struct value *map, 
 	}
 }
 
-static void read_mail(struct log_reader *reader, const struct value *map, const char *what,
-	struct log_handler *handler)
-{
-	log_reader_say(reader, SEVERITY_NOTE, FINDING_NO_MAIL, map,
-		"%s would send mail, which is not there yet: its lines are not sent", what);
-}
-
 static void read_nothing(struct log_reader *reader, const struct value *map, const char *what,
 	struct log_handler *handler)
 {
 }
 
-#define KEYS_OF_ALL  "class", "level", "formatter", "filters", "()"
-#define KEYS_OF_FILE KEYS_OF_ALL, "filename", "mode", "encoding", "delay", "errors"
+#define KEYS_OF_ALL      "class", "level", "formatter", "filters", "()"
+#define KEYS_OF_FILE     KEYS_OF_ALL, "filename", "mode", "encoding", "delay", "errors"
+#define KEYS_OF_ROTATING KEYS_OF_FILE, "maxBytes", "backupCount"
 
 static const struct handler_class {
 	const char *name;
@@ -219,11 +228,21 @@ static const struct handler_class {
 	{ "logging.FileHandler", HANDLER_FILE, read_file, { KEYS_OF_FILE } },
 	{ "logging.handlers.WatchedFileHandler", HANDLER_FILE, read_file, { KEYS_OF_FILE } },
 	{ "logging.handlers.RotatingFileHandler", HANDLER_FILE, read_rotating_file,
-		{ KEYS_OF_FILE, "maxBytes", "backupCount" } },
+		{ KEYS_OF_ROTATING } },
+	{ "logging.handlers.TimedRotatingFileHandler", HANDLER_FILE, read_timed_file,
+		{ KEYS_OF_FILE, "when", "interval", "backupCount", "utc", "atTime" } },
+	{ "nowcast.JsonFile", HANDLER_FILE, read_json_file, { KEYS_OF_ROTATING } },
 	{ "logging.NullHandler", HANDLER_NULL, read_nothing, { KEYS_OF_ALL } },
 	{ "zmq.log.handlers.PUBHandler", HANDLER_AGGREGATOR, read_aggregator,
 		{ KEYS_OF_ALL, "interface_or_socket", "context", "root_topic" } },
-	{ "logging.handlers.SMTPHandler", HANDLER_MAIL, read_mail,
+	{ "logging.handlers.SysLogHandler", HANDLER_SYSLOG, log_read_syslog,
+		{ KEYS_OF_ALL, "address", "facility", "socktype" } },
+	{ "nowcast.Journal", HANDLER_JOURNAL, log_read_journal, { KEYS_OF_ALL, "address" } },
+	/* The names that Python programs know it by. */
+	{ "systemd.journal.JournalHandler", HANDLER_JOURNAL, log_read_journal, { KEYS_OF_ALL } },
+	{ "cysystemd.journal.JournaldLogHandler", HANDLER_JOURNAL, log_read_journal,
+		{ KEYS_OF_ALL } },
+	{ "logging.handlers.SMTPHandler", HANDLER_MAIL, log_read_mail,
 		{ KEYS_OF_ALL, "mailhost", "fromaddr", "toaddrs", "subject", "credentials",
 			"secure", "timeout" } },
 };
@@ -264,8 +283,9 @@ static const struct handler_class *find_class(
 		log_reader_error(reader, FINDING_UNKNOWN_HANDLER_CLASS, class_value,
 			"%s has the class %s, which is not known here; there are "
 			"logging.StreamHandler, .FileHandler, .NullHandler, "
-			"logging.handlers.WatchedFileHandler, .RotatingFileHandler, .SMTPHandler, "
-			"and zmq.log.handlers.PUBHandler",
+			"logging.handlers.WatchedFileHandler, .RotatingFileHandler, "
+			".TimedRotatingFileHandler, .SysLogHandler, .SMTPHandler, "
+			"zmq.log.handlers.PUBHandler, nowcast.JsonFile and nowcast.Journal",
 			what, name);
 	return NULL;
 }
@@ -286,8 +306,8 @@ static void read_handler(struct log_reader *reader, const struct value *entry, c
 	handler->line = value_line(map);
 	handler->column = value_column(map);
 	handler->level = log_reader_level(reader, map, what, LEVEL_NOTSET);
-	handler->format = find_format(reader, map, what);
-	log_reader_refuse_filters(reader, map, what);
+	handler->format = log_reader_format(reader, map, what);
+	log_read_filter_names(reader, map, what, &handler->filters, &handler->filters_count);
 	class = find_class(reader, map, what);
 	if (class == NULL)
 		return;

@@ -81,6 +81,7 @@ struct log_format {
 	struct part *parts;
 	size_t count;
 	char *date_format;
+	bool json;
 };
 
 enum {
@@ -89,68 +90,6 @@ enum {
 	DIGITS_LEAST = 15,
 	DIGITS_MOST = 17,
 };
-
-/* --- escaping --- */
-
-/* The character that starts at `text`: its length in bytes and code point; length 0: not UTF-8. */
-static size_t utf8_decode(const char *text, uint32_t *ret_point)
-{
-	const unsigned char *t = (const unsigned char *)text;
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	uint32_t point;
-	size_t len;
-
-	if (t[0] < 0x80) {
-		*ret_point = t[0];
-		return 1;
-	}
-	if (t[0] >= 0xf5 || t[0] < 0xc2)
-		return 0;
-	len = t[0] >= 0xf0 ? 4 : t[0] >= 0xe0 ? 3 : 2;
-	point = t[0] & (0x7fU >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((t[i] & 0xc0) != 0x80) /* the text's end, too */
-			return 0;
-		point = point << 6 | (t[i] & 0x3fU);
-	}
-	if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-		return 0;
-	*ret_point = point;
-	return len;
-}
-
-void log_escape(const char *text, bool keep_newlines, struct buffer *out)
-{
-	const char *plain = text; /* not yet appended */
-
-	while (*text != '\0') {
-		uint32_t point = 0;
-		size_t len = utf8_decode(text, &point);
-		bool control = point < 0x20 || (point >= 0x7f && point < 0xa0);
-
-		if (len > 0 && point != 0x2028 && point != 0x2029 &&
-			(!control || point == '\t' || (point == '\n' && keep_newlines))) {
-			text += len;
-			continue;
-		}
-		buffer_append(out, plain, (size_t)(text - plain));
-		if (len == 0) {
-			buffer_printf(out, "\\x%02x", (unsigned char)*text);
-			len = 1;
-		} else if (point == '\n') {
-			buffer_append_text(out, "\\n");
-		} else if (point == '\r') {
-			buffer_append_text(out, "\\r");
-		} else if (point < 0x100) {
-			buffer_printf(out, "\\x%02" PRIx32, point);
-		} else {
-			buffer_printf(out, "\\u%04" PRIx32, point);
-		}
-		text += len;
-		plain = text;
-	}
-	buffer_append(out, plain, (size_t)(text - plain));
-}
 
 /* --- parsing --- */
 
@@ -367,6 +306,17 @@ fail:
 	return err;
 }
 
+enum nc_err log_format_create_json(struct log_format **ret_format, struct error *error)
+{
+	struct log_format *format = calloc(1, sizeof(*format));
+
+	if (format == NULL)
+		return error_nomem(error);
+	format->json = true;
+	*ret_format = format;
+	return NC_OK;
+}
+
 void log_format_destroy(struct log_format *format)
 {
 	if (format == NULL)
@@ -390,19 +340,38 @@ void log_print_level(int level, struct buffer *out)
 		buffer_printf(out, "Level %d", level);
 }
 
+/* `2026-11-24 04:00:00` stays the same for a second, and a burst of lines. */
+static void print_usual_time(time_t second, int milliseconds, struct buffer *out)
+{
+	static _Thread_local char text[64];
+	static _Thread_local time_t text_second;
+	struct tm tm;
+
+	if (text[0] == '\0' || text_second != second) {
+		if (localtime_r(&second, &tm) == NULL) {
+			buffer_printf(out, "%" PRId64, (int64_t)second);
+			return;
+		}
+		(void)snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
+			tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+			tm.tm_sec);
+		text_second = second;
+	}
+	buffer_append_text(out, text);
+	buffer_printf(out, ",%03d", milliseconds);
+}
+
 static void print_time(const char *date_format, int64_t real_ns, struct buffer *out)
 {
 	time_t second = (time_t)(real_ns / NS_PER_S);
-	int milliseconds = (int)(real_ns % NS_PER_S / NS_PER_MS);
 	struct tm tm;
 
-	if (localtime_r(&second, &tm) == NULL) {
-		buffer_printf(out, "%" PRId64, (int64_t)second);
+	if (date_format == NULL) {
+		print_usual_time(second, (int)(real_ns % NS_PER_S / NS_PER_MS), out);
 		return;
 	}
-	if (date_format == NULL) {
-		buffer_printf(out, "%04d-%02d-%02d %02d:%02d:%02d,%03d", tm.tm_year + 1900,
-			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, milliseconds);
+	if (localtime_r(&second, &tm) == NULL) {
+		buffer_printf(out, "%" PRId64, (int64_t)second);
 		return;
 	}
 	/* strftime() says 0 for "no room" and for an empty result alike; a format of people fits. */
@@ -557,9 +526,46 @@ static void fit(const struct part *part, size_t from, struct buffer *out)
 	out->data[out->len] = '\0';
 }
 
+/* `2026-11-24T04:00:00.123456+00:00`, as RFC 3339 has it. */
+static void print_json_time(int64_t real_ns, struct buffer *out)
+{
+	time_t second = (time_t)(real_ns / NS_PER_S);
+	struct tm tm;
+	long minutes;
+
+	if (localtime_r(&second, &tm) == NULL) {
+		buffer_printf(out, "%" PRId64, (int64_t)second);
+		return;
+	}
+	minutes = tm.tm_gmtoff / 60;
+	buffer_printf(out, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06d%c%02ld:%02ld\"", tm.tm_year + 1900,
+		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		(int)(real_ns % NS_PER_S / 1000), minutes < 0 ? '-' : '+', labs(minutes) / 60,
+		labs(minutes) % 60);
+}
+
+static void print_json(const struct log_view *view, struct buffer *out)
+{
+	buffer_append_text(out, "{\"time\": ");
+	print_json_time(view->real_ns, out);
+	buffer_append_text(out, ", \"level\": \"");
+	log_print_level(view->level, out);
+	buffer_append_text(out, "\", \"logger\": ");
+	log_escape_json(view->logger, out);
+	buffer_append_text(out, ", \"message\": ");
+	log_escape_json(view->raw_message != NULL ? view->raw_message : view->message, out);
+	buffer_printf(out, ", \"process\": %" PRId64 ", \"host\": ", view->process_id);
+	log_escape_json(view->host, out);
+	buffer_append_char(out, '}');
+}
+
 void log_format_apply(
 	const struct log_format *format, const struct log_view *view, struct buffer *out)
 {
+	if (format->json) {
+		print_json(view, out);
+		return;
+	}
 	for (size_t i = 0; i < format->count; i++) {
 		const struct part *part = &format->parts[i];
 		size_t from = out->len;

@@ -1,5 +1,5 @@
 /*
- * Streams and files. Every line is one write() to a descriptor that appends, so that lines of many
+ * Where a line goes: streams and files here, the rest in log_handler_*.c. Every line is one write() to a descriptor that appends, so that lines of many
  * processes do not mix (promises.md, R15), and the file is looked up again before a write, so that the
  * new one is used when it was rotated (R16).
  */
@@ -52,9 +52,12 @@ static void use_descriptor(struct log_handler *handler, int fd)
 	log_handler_close(handler);
 	handler->fd = fd;
 	handler->torn = false;
+	handler->regular = false;
 	if (fstat(fd, &status) == 0) {
 		handler->device = status.st_dev;
 		handler->inode = status.st_ino;
+		handler->regular = S_ISREG(status.st_mode);
+		log_handler_roll_start(handler, &status);
 	}
 	handler->checked_ms = clock_mono_ms();
 }
@@ -68,6 +71,8 @@ enum nc_err log_handler_open(struct log_handler *handler, struct error *error)
 		handler->dead = fcntl(handler->fd, F_GETFD) < 0;
 		return NC_OK;
 	}
+	if (handler->kind == HANDLER_SYSLOG || handler->kind == HANDLER_JOURNAL)
+		log_socket_open(handler);
 	if (handler->kind != HANDLER_FILE)
 		return NC_OK;
 	fd = log_file_open(handler->path);
@@ -79,6 +84,8 @@ enum nc_err log_handler_open(struct log_handler *handler, struct error *error)
 
 void log_handler_close(struct log_handler *handler)
 {
+	if (handler->kind == HANDLER_SYSLOG || handler->kind == HANDLER_JOURNAL)
+		log_socket_close(handler);
 	if (handler->kind == HANDLER_FILE && handler->fd >= 0) {
 		(void)sys_close(handler->fd); /* each write was checked */
 		handler->fd = -1;
@@ -143,6 +150,7 @@ static bool write_file(struct log_handler *handler, const char *line, size_t len
 	}
 	if (handler->fd < 0)
 		return failed(handler, ENOENT);
+	log_handler_roll(handler, len);
 	if (handler->torn) {
 		/* A newline of its own: the end of the torn line, wherever others wrote meanwhile. */
 		if (sys_write(handler->fd, "\n", 1) != 1)
@@ -183,9 +191,34 @@ static bool write_stream(struct log_handler *handler, const char *line, size_t l
 	return true;
 }
 
-bool log_handler_write(struct log_handler *handler, const char *line, size_t len)
+bool log_filters_pass(struct log_filter *const *filters, size_t count, const char *logger)
 {
-	if (handler->kind == HANDLER_STREAM)
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(filters[i]->logger);
+
+		if (len > 0 && (strncmp(filters[i]->logger, logger, len) != 0 ||
+				       (logger[len] != '\0' && logger[len] != '.')))
+			return false;
+	}
+	return true;
+}
+
+bool log_handler_write(
+	struct log_handler *handler, const struct log_view *view, const char *line, size_t len)
+{
+	switch (handler->kind) {
+	case HANDLER_STREAM:
 		return handler->dead ? failed(handler, EPIPE) : write_stream(handler, line, len);
-	return write_file(handler, line, len);
+	case HANDLER_FILE:
+		return write_file(handler, line, len);
+	case HANDLER_SYSLOG:
+	case HANDLER_JOURNAL:
+		return log_socket_write(handler, view, line, len);
+	case HANDLER_MAIL:
+		return log_mail_write(handler, view, line, len);
+	case HANDLER_AGGREGATOR:
+	case HANDLER_NULL:
+		break;
+	}
+	return true;
 }

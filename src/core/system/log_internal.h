@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -37,6 +38,7 @@ struct log_view {
 	const char *process_name;
 	const char *host;
 	const char *message;
+	const char *raw_message; /* not escaped: what a JSON text escapes in its own way */
 };
 
 /*
@@ -46,15 +48,22 @@ struct log_view {
  */
 enum nc_err log_format_create(const char *text, const char *date_format,
 	struct log_format **ret_format, const char **ret_foreign, struct error *error);
+/* One JSON object: time, level, logger, message, process, host. */
+enum nc_err log_format_create_json(struct log_format **ret_format, struct error *error);
 void log_format_destroy(struct log_format *format); /* accepts NULL */
 
 /* Append the line, without a newline at its end. */
 void log_format_apply(
 	const struct log_format *format, const struct log_view *view, struct buffer *out);
 
+/* --- log_escape.c: what others wrote, made harmless --- */
+
 /* Append `text` so that it cannot forge a line or command a terminal: control characters, line and
  * paragraph separators, and bytes that are not UTF-8, as `\n`, `\x1b`, `\u2028`. Tabs stay. */
 void log_escape(const char *text, bool keep_newlines, struct buffer *out);
+
+/* Append `text` as a JSON text with its quotes. Bytes that are not UTF-8 become U+FFFD. */
+void log_escape_json(const char *text, struct buffer *out);
 
 /* `INFO`, `Level 15` */
 void log_print_level(int level, struct buffer *out);
@@ -66,11 +75,50 @@ enum log_handler_kind {
 	HANDLER_STREAM,
 	HANDLER_FILE,
 	HANDLER_AGGREGATOR, /* zmq.log.handlers.PUBHandler */
-	HANDLER_MAIL,       /* accepted; nothing is sent yet */
+	HANDLER_SYSLOG,
+	HANDLER_JOURNAL,
+	HANDLER_MAIL,
+};
+
+/* An entry of `filters`: records of this logger and of those below it pass. */
+struct log_filter {
+	char *name;
+	char *logger; /* "": all pass */
+};
+
+/* When a file is rolled over by time (TimedRotatingFileHandler). */
+struct log_when {
+	enum {
+		WHEN_NEVER,
+		WHEN_INTERVAL, /* every `interval_s` */
+		WHEN_DAILY,    /* every `days`, `at_s` after the day's start */
+		WHEN_WEEKLY,   /* the same, on `weekday` */
+	} kind;
+	int64_t interval_s;
+	int days;
+	int weekday; /* 0: Monday */
+	int at_s;    /* 86400: at the day's end */
+	bool utc;
+	const char *suffix; /* for strftime(): what old files are called by */
+};
+
+/* The mail that a HANDLER_MAIL makes; how it is sent is looked up by whoever sends it. */
+struct log_mail {
+	char *from;
+	char **to;
+	size_t to_count;
+	char *subject;
+	char *host;
+	int64_t port;   /* 0: 25 */
+	char *user;     /* or NULL */
+	char *password; /* or NULL */
+	bool secure;    /* STARTTLS, or nothing is sent */
+	int64_t timeout_ms;
+	char *spool; /* the directory */
 };
 
 /*
- * A handler with its file. `fd` is -1 while nothing is open. A line that could not be written is
+ * A handler with its file or socket. `fd` is -1 while nothing is open. A line that could not be written is
  * counted in `lost` until the count has been logged.
  */
 struct log_handler {
@@ -78,18 +126,32 @@ struct log_handler {
 	enum log_handler_kind kind;
 	int level;
 	const struct log_format *format; /* the setup's */
-	char *path;                      /* of HANDLER_FILE: absolute */
-	bool rotating;
-	bool delayed; /* opened with the first line */
-	int64_t backup_count;
+	struct log_filter **filters;     /* the setup's; the list is the handler's */
+	size_t filters_count;
 	unsigned line, column; /* in the configuration file */
+
+	char *path;    /* of HANDLER_FILE: absolute; of the socket of a syslog or journal */
+	bool rotating; /* rotate_logs rolls it over */
+	bool delayed;  /* opened with the first line */
+	int64_t backup_count;
+	int64_t most_bytes; /* 0: size is no reason to roll over */
+	struct log_when when;
+	char *host; /* of HANDLER_SYSLOG, by UDP; else NULL */
+	int64_t port;
+	int facility;
+	struct log_mail *mail;
 
 	int fd;
 	dev_t device;
 	ino_t inode;
-	int64_t checked_ms; /* when the path was last compared */
+	bool regular;       /* a file that can be rolled over */
+	int64_t checked_ms; /* when the path was last compared, or the socket last connected */
+	int64_t roll_at_s;  /* of `when`: real time, seconds */
+	int64_t roll_pause_until_ms;
+	char *roll_problem; /* why it could not be rolled over; NULL: nothing to say */
 	bool torn;          /* the last write stopped in the middle of a line */
 	bool dead;          /* of HANDLER_STREAM: nobody reads it any more */
+	bool full;          /* of a socket: the last line found no room; do not wait again */
 	uint64_t lost;
 	int lost_errno;
 };
@@ -100,6 +162,8 @@ struct log_logger {
 	bool propagate;
 	struct log_handler **handlers; /* the setup's */
 	size_t handlers_count;
+	struct log_filter **filters; /* the setup's */
+	size_t filters_count;
 };
 
 struct log_named_format {
@@ -115,6 +179,9 @@ struct log_setup {
 	struct log_named_format
 		*formats; /* the first one is `%(message)s`, of handlers that name none */
 	size_t formats_count;
+	struct log_format *json; /* of nowcast.JsonFile; NULL: nobody uses it */
+	struct log_filter **filters;
+	size_t filters_count;
 };
 
 /* Add one with this name; NULL: out of memory. The pointer to a format or a logger is valid until the
@@ -122,6 +189,8 @@ struct log_setup {
 struct log_named_format *log_setup_add_format(struct log_setup *setup, const char *name);
 struct log_handler *log_setup_add_handler(struct log_setup *setup, const char *name);
 struct log_logger *log_setup_add_logger(struct log_setup *setup, const char *name);
+struct log_filter *log_setup_add_filter(
+	struct log_setup *setup, const char *name, const char *logger);
 
 /* One handler on a stream, in the usual form. */
 enum nc_err log_setup_console(struct log_setup **ret_setup, int level);
@@ -156,18 +225,58 @@ enum nc_err log_setup_load(const struct config *config, enum log_mode mode,
 
 /* --- log_handler.c: where a line goes --- */
 
-/* Open the file of a HANDLER_FILE, look whether the stream of a HANDLER_STREAM is there. */
+/* Open the file of a HANDLER_FILE, look whether the stream of a HANDLER_STREAM is there, connect the socket
+ * of the others. Only a file that cannot be opened is an error. May block for the name of a host. */
 enum nc_err log_handler_open(struct log_handler *handler, struct error *error);
 void log_handler_close(struct log_handler *handler);
 
 /* Open the file again when it is not the one at its path any more. */
 void log_handler_check(struct log_handler *handler);
 
-/* Write a line (with its newline) at once. true: the kernel has it. false: it is counted in `lost`. */
-bool log_handler_write(struct log_handler *handler, const char *line, size_t len);
+/* Do all filters let a record of this logger pass? */
+bool log_filters_pass(struct log_filter *const *filters, size_t count, const char *logger);
+
+/* Write a line (`len` bytes, a newline at the end) at once. true: the kernel has it. false: it is counted in
+ * `lost`. */
+bool log_handler_write(
+	struct log_handler *handler, const struct log_view *view, const char *line, size_t len);
 
 /* Open a log file for appending, making it with exactly LOG_FILE_MODE when it is absent. -1: errno. */
 int log_file_open(const char *path);
+
+/* --- log_handler_roll.c: a file that is rolled over by its writers --- */
+
+/* The file was opened: when is it due? */
+void log_handler_roll_start(struct log_handler *handler, const struct stat *status);
+/*
+ * Roll the file over when it is due, with `len` bytes to come. Whoever is first does it; the others find the
+ * new file. What cannot be done is in `roll_problem`, and the file goes on.
+ */
+void log_handler_roll(struct log_handler *handler, size_t len);
+/* The first moment after `after_s` at which a file is due. */
+int64_t log_when_next(const struct log_when *when, int64_t after_s);
+
+/* --- log_rotate.c --- */
+
+/* log_file_rotate() when `path` still is the file `expected` (may be NULL: any); else NC_ERR_REFUSED. */
+enum nc_err log_file_rotate_if(
+	const char *path, int64_t backup_count, const struct stat *expected, struct error *error);
+/* Lock the directory of `path` against other rotations, until *ret_fd is closed. NC_ERR_REFUSED. */
+enum nc_err log_directory_lock(const char *path, int *ret_fd, struct error *error);
+
+/* --- log_handler_socket.c: syslog and journald --- */
+
+void log_socket_open(struct log_handler *handler);
+void log_socket_close(struct log_handler *handler);
+/* As log_handler_write(). Waits at most 200 ms for a reader that is slow, and then not for the next line. */
+bool log_socket_write(
+	struct log_handler *handler, const struct log_view *view, const char *line, size_t len);
+
+/* --- log_handler_mail.c: lines that are mailed --- */
+
+/* Put the line as a mail into the spool. */
+bool log_mail_write(
+	struct log_handler *handler, const struct log_view *view, const char *line, size_t len);
 
 /* --- log_ship.c: to the aggregator, in acknowledged batches --- */
 

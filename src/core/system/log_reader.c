@@ -146,11 +146,32 @@ int log_reader_level(
 	return level;
 }
 
-void log_reader_refuse_filters(struct log_reader *reader, const struct value *map, const char *what)
+bool log_reader_is_default(const struct value *map, const char *key)
 {
-	const struct value *filters = value_map_get(map, "filters");
+	const struct value *value = value_map_get(map, key);
 
-	if (value_count(filters) > 0)
-		log_reader_error(reader, FINDING_NOT_SUPPORTED, filters,
-			"%s has filters, which are not supported; use levels and loggers", what);
+	return value == NULL || value_is(value, VALUE_NULL);
+}
+
+int64_t log_reader_size(
+	struct log_reader *reader, const struct value *map, const char *key, const char *what)
+{
+	const struct value *value = value_map_get(map, key);
+	int64_t bytes = 0;
+
+	if (!value_is(value, VALUE_TEXT))
+		return log_reader_count(reader, map, key, what);
+	if (!size_parse(value_as_text(value, ""), &bytes))
+		log_reader_error(reader, FINDING_BAD_NUMBER, value,
+			"%s of %s must be a size, as in 500 kB, 100 MB, 2 GB or 64 MiB", key, what);
+	return bytes;
+}
+
+char *log_reader_copy(struct log_reader *reader, const char *text)
+{
+	char *copy = text != NULL ? strdup(text) : NULL;
+
+	if (text != NULL && copy == NULL)
+		reader->nomem = true;
+	return copy;
 }

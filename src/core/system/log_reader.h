@@ -18,11 +18,14 @@
 #define FINDING_UNKNOWN_HANDLER       "unknown-handler"
 #define FINDING_UNKNOWN_FORMATTER     "unknown-formatter"
 #define FINDING_UNKNOWN_LEVEL         "unknown-log-level"
+#define FINDING_UNKNOWN_FILTER        "unknown-filter"
+#define FINDING_BAD_TIME              "bad-time"
+#define FINDING_BAD_ADDRESS           "bad-log-address"
+#define FINDING_NO_JOURNAL            "journal-missing"
 #define FINDING_BAD_FORMAT            "bad-log-format"
 #define FINDING_FOREIGN_FIELD         "log-field-empty"
 #define FINDING_NOT_SUPPORTED         "logging-not-supported"
 #define FINDING_NOT_IN_FORCE          "logging-no-effect"
-#define FINDING_NO_MAIL               "log-mail-not-sent"
 #define FINDING_NO_AGGREGATOR         "log-aggregator-missing"
 #define FINDING_UNUSED_HANDLER        "unused-handler"
 
@@ -62,12 +65,33 @@ int64_t log_reader_count(
 int log_reader_level(
 	struct log_reader *reader, const struct value *map, const char *what, int otherwise);
 
-/* Filters would hold lines back; we cannot, so we do not pretend to. */
-void log_reader_refuse_filters(
-	struct log_reader *reader, const struct value *map, const char *what);
+/* A whole number, or a text with a unit (`100 MB`): in bytes. */
+int64_t log_reader_size(
+	struct log_reader *reader, const struct value *map, const char *key, const char *what);
+/* Is the key absent, or null? */
+bool log_reader_is_default(const struct value *map, const char *key);
+/* A copy, which is the caller's; NULL when `text` is, or when memory runs out, which is noted. */
+char *log_reader_copy(struct log_reader *reader, const char *text);
 
-/* log_config_handlers.c: fill the setup's formats and handlers. */
+/* log_config_formats.c: the formatter that a handler names; that of the message alone when it names none. */
+const struct log_format *log_reader_format(
+	struct log_reader *reader, const struct value *map, const char *what);
+/* The filters that a handler or logger names; *ret_filters is the caller's, the filters are the setup's. Both
+ * untouched when it names none. */
+void log_read_filter_names(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_filter ***ret_filters, size_t *ret_count);
+
+/* Fill the setup's formats, filters and handlers. */
 void log_read_formatters(struct log_reader *reader, const struct value *section);
+void log_read_filters(struct log_reader *reader, const struct value *section);
 void log_read_handlers(struct log_reader *reader, const struct value *section);
+
+/* log_config_remote.c: the keys of handlers that send lines elsewhere. */
+void log_read_syslog(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler);
+void log_read_journal(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler);
+void log_read_mail(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler);
 
 #endif

@@ -191,11 +191,10 @@ static enum nc_err rotate(const char *path, int64_t backup_count, struct error *
 	return err;
 }
 
-enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error)
+enum nc_err log_directory_lock(const char *path, int *ret_fd, struct error *error)
 {
 	char *directory = path_directory(path);
-	struct stat status;
-	enum nc_err err;
+	enum nc_err err = NC_OK;
 	int lock;
 
 	if (directory == NULL)
@@ -208,16 +207,40 @@ enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error
 	else if (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = error_set(error, NC_ERR_REFUSED,
 			"another process is rotating log files in %s", directory);
-	else if (stat(path, &status) < 0 && errno == ENOENT)
+	if (err == NC_OK)
+		*ret_fd = lock;
+	else if (lock >= 0)
+		(void)sys_close(lock);
+	free(directory);
+	return err;
+}
+
+enum nc_err log_file_rotate_if(
+	const char *path, int64_t backup_count, const struct stat *expected, struct error *error)
+{
+	struct stat status;
+	enum nc_err err;
+	int lock = -1;
+
+	err = log_directory_lock(path, &lock, error);
+	if (err != NC_OK)
+		return err;
+	if (stat(path, &status) < 0 && errno == ENOENT)
 		err = error_set(error, NC_ERR_NOT_FOUND, "there is no file %s", path);
 	else if (stat(path, &status) < 0)
 		err = error_errno(error, errno, "cannot look at %s", path);
 	else if (!S_ISREG(status.st_mode))
 		err = error_set(error, NC_ERR_INVALID, "%s is not a regular file", path);
+	else if (expected != NULL &&
+		 (status.st_dev != expected->st_dev || status.st_ino != expected->st_ino))
+		err = error_set(error, NC_ERR_REFUSED, "%s is a new file already", path);
 	else
 		err = rotate(path, backup_count, error);
-	if (lock >= 0)
-		(void)sys_close(lock);
-	free(directory);
+	(void)sys_close(lock);
 	return err;
+}
+
+enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error)
+{
+	return log_file_rotate_if(path, backup_count, NULL, error);
 }

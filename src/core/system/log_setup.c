@@ -64,6 +64,31 @@ struct log_logger *log_setup_add_logger(struct log_setup *setup, const char *nam
 	return logger;
 }
 
+struct log_filter *log_setup_add_filter(
+	struct log_setup *setup, const char *name, const char *logger)
+{
+	struct log_filter **filters =
+		reallocarray(setup->filters, setup->filters_count + 1, sizeof(struct log_filter *));
+	struct log_filter *filter;
+
+	if (filters == NULL)
+		return NULL;
+	setup->filters = filters;
+	filter = calloc(1, sizeof(*filter));
+	if (filter == NULL)
+		return NULL;
+	filter->name = strdup(name);
+	filter->logger = strdup(logger);
+	if (filter->name == NULL || filter->logger == NULL) {
+		free(filter->name);
+		free(filter->logger);
+		free(filter);
+		return NULL;
+	}
+	filters[setup->filters_count++] = filter;
+	return filter;
+}
+
 enum nc_err log_setup_console(struct log_setup **ret_setup, int level)
 {
 	struct log_setup *setup = calloc(1, sizeof(*setup));
@@ -95,20 +120,47 @@ fail:
 	return NC_ERR_NOMEM;
 }
 
+static void destroy_mail(struct log_mail *mail)
+{
+	if (mail == NULL)
+		return;
+	for (size_t i = 0; i < mail->to_count; i++)
+		free(mail->to[i]);
+	free(mail->to);
+	free(mail->from);
+	free(mail->subject);
+	free(mail->host);
+	free(mail->user);
+	if (mail->password != NULL)
+		explicit_bzero(mail->password, strlen(mail->password));
+	free(mail->password);
+	free(mail->spool);
+	free(mail);
+}
+
+static void destroy_handler(struct log_handler *handler)
+{
+	log_handler_close(handler);
+	destroy_mail(handler->mail);
+	free(handler->name);
+	free(handler->path);
+	free(handler->host);
+	free(handler->filters);
+	free(handler->roll_problem);
+	free(handler);
+}
+
 void log_setup_destroy(struct log_setup *setup)
 {
 	if (setup == NULL)
 		return;
-	for (size_t i = 0; i < setup->handlers_count; i++) {
-		log_handler_close(setup->handlers[i]);
-		free(setup->handlers[i]->name);
-		free(setup->handlers[i]->path);
-		free(setup->handlers[i]);
-	}
+	for (size_t i = 0; i < setup->handlers_count; i++)
+		destroy_handler(setup->handlers[i]);
 	free(setup->handlers);
 	for (size_t i = 0; i < setup->loggers_count; i++) {
 		free(setup->loggers[i].name);
 		free(setup->loggers[i].handlers);
+		free(setup->loggers[i].filters);
 	}
 	free(setup->loggers);
 	for (size_t i = 0; i < setup->formats_count; i++) {
@@ -116,6 +168,13 @@ void log_setup_destroy(struct log_setup *setup)
 		log_format_destroy(setup->formats[i].format);
 	}
 	free(setup->formats);
+	log_format_destroy(setup->json);
+	for (size_t i = 0; i < setup->filters_count; i++) {
+		free(setup->filters[i]->name);
+		free(setup->filters[i]->logger);
+		free(setup->filters[i]);
+	}
+	free(setup->filters);
 	free(setup);
 }
 

@@ -1,0 +1,112 @@
+/* core/system/secrets (promises.md, S4) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/data/yaml.h"
+#include "core/system/secrets.h"
+
+static struct secrets *create(const char *section)
+{
+	struct config config = { 0 };
+	struct secrets *secrets = NULL;
+
+	if (section != NULL)
+		assert_int_equal(yaml_read(section, strlen(section), 0, &yaml_file_limits,
+					 &config.tree, NULL),
+			NC_OK);
+	assert_int_equal(secrets_create(section != NULL ? &config : NULL, &secrets, NULL), NC_OK);
+	value_destroy(config.tree);
+	return secrets;
+}
+
+static void check(const char *section, const char *text, const char *expected)
+{
+	struct secrets *secrets = create(section);
+	struct buffer out;
+
+	buffer_init(&out);
+	secrets_mask(secrets, text, &out);
+	assert_string_equal(out.data, expected);
+	assert_int_equal(secrets_are_in(secrets, text), strcmp(text, expected) != 0);
+	buffer_finish(&out);
+	secrets_destroy(secrets);
+}
+
+static void names_that_sound_secret_are_by_default(void **state)
+{
+	check(NULL, "a t0ken-value b", "a *** b");
+	check("{}", "t0ken-value", "***");
+	check("{}", "t0ken-valu", "t0ken-valu");
+	check("{}", "hunter22hunter22", "******");
+	check("{}", "https://hooks.example/T1/B2", "***");
+	check("{}", "ordinary", "ordinary");
+	check("{}", "", "");
+}
+
+static void the_section_adds_names_and_takes_them_out(void **state)
+{
+	check("secrets: [ORDINARY_NAME]", "an ordinary day, t0ken-value", "an *** day, ***");
+	check("secrets: 'ordinary_*'", "an ordinary day", "an *** day");
+	check("secrets: ['!DATA_TOKEN']", "t0ken-value hunter22", "t0ken-value ***");
+	check("secrets: ['*', '!*', 'DATA_*']", "t0ken-value hunter22 ordinary",
+		"*** hunter22 ordinary");
+}
+
+static void what_is_short_is_left_alone(void **state)
+{
+	check("secrets: [SHORT_ONE]", "12345 is no secret", "12345 is no secret");
+	check("secrets: [SIX]", "123456 is one", "*** is one");
+}
+
+static void the_longer_one_wins_and_each_line_counts(void **state)
+{
+	check("{}", "t0ken-value-long", "***");
+	check("{}", "t0ken-value-lon", "***-lon");
+	check("{}", "MIIEpAIBAAKCAQEA\nx", "***\nx");
+	check("{}", "second line of it", "***");
+}
+
+static void one_from_the_configuration_may_be_added(void **state)
+{
+	struct secrets *secrets = create(NULL);
+	struct buffer out;
+
+	buffer_init(&out);
+	assert_int_equal(secrets_add(secrets, "mail password", NULL), NC_OK);
+	assert_int_equal(secrets_add(secrets, "mail password", NULL), NC_OK);
+	secrets_mask(secrets, "[user, mail password]", &out);
+	secrets_mask(NULL, " t0ken-value", &out);
+	assert_string_equal(out.data, "[user, ***] t0ken-value");
+	assert_false(secrets_are_in(NULL, "t0ken-value"));
+	buffer_finish(&out);
+	secrets_destroy(secrets);
+	secrets_destroy(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_that_sound_secret_are_by_default),
+		cmocka_unit_test(the_section_adds_names_and_takes_them_out),
+		cmocka_unit_test(what_is_short_is_left_alone),
+		cmocka_unit_test(the_longer_one_wins_and_each_line_counts),
+		cmocka_unit_test(one_from_the_configuration_may_be_added),
+	};
+
+	if (clearenv() != 0 || setenv("DATA_TOKEN", "t0ken-value", 1) != 0 ||
+		setenv("OTHER_TOKEN", "t0ken-value-long", 1) != 0 ||
+		setenv("db_password", "hunter22", 1) != 0 ||
+		setenv("SLACK_CHANNEL", "https://hooks.example/T1/B2", 1) != 0 ||
+		setenv("ORDINARY_NAME", "ordinary", 1) != 0 ||
+		setenv("SHORT_ONE", "12345", 1) != 0 || setenv("A_KEY", "12345", 1) != 0 ||
+		setenv("SIX", "123456", 1) != 0 ||
+		setenv("PRIVATE_KEY", "MIIEpAIBAAKCAQEA\nsecond line of it\nend", 1) != 0)
+		return 1;
+	return cmocka_run_group_tests_name("secrets", tests, NULL, NULL);
+}
