@@ -4,7 +4,7 @@
  *
  *   NOWCAST_ALLOC_PROCESS  only in a process that has this as its first argument (`manager`)
  *   NOWCAST_ALLOC_FAIL_AT  the number of the allocation, from 1; 0: only count
- *   NOWCAST_ALLOC_ONWARD   1: that one and the next 99
+ *   NOWCAST_ALLOC_ONWARD   1: that one and the next 9
  *   NOWCAST_ALLOC_COUNT    a file: eight bytes, kept up to date: how many there were
  *
  * Threads of libraries are left alone: some of them end the process when they have no memory.
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-	ONWARD = 100
+	ONWARD = 10
 };
 
 void *__libc_malloc(size_t size);

@@ -12,7 +12,8 @@
  *   --kill-after N     SIGKILL when it was made
  *   --fail N --errno E the call is not made and returns that error
  *   --short N          the call reads or writes about half of its bytes
- *   --onward           not only call N, but all after it that are like it, until SIGUSR1 comes
+ *   --only NAME        count only the calls of that name
+ *   --times N          not only that call fails, but N like it; 0: all, until SIGUSR1 comes
  *
  * Only the main thread is traced: libraries with threads of their own are not slowed, and processes that
  * the command starts run freely. TERM, INT and HUP are passed on to the command. When this program dies,
@@ -21,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -54,19 +56,20 @@ enum fault {
 
 struct tracer {
 	/* What is wanted. */
-	const char *follow;
+	const char *follow, *only;
 	long follow_which;
-	bool all, onward;
+	bool all;
 	enum fault fault;
-	long at;
+	long at, times; /* times 0: until faults are over */
 	int error;
 	/* What is going on. */
 	pid_t root, target; /* target 0: the one to follow has not come yet */
 	FILE *report;
 	uint64_t *counter;
-	long counted;
+	long counted, faults;
 	const struct sweep_call *like; /* the call that was made to fail first */
-	bool failing;                  /* the call that is going on gets the error at its end */
+	char kind;
+	bool failing; /* the call that is going on gets the error at its end */
 	/* A vector that was made shorter, to be mended at the end of the call. */
 	uint64_t mend_at, mend_value;
 };
@@ -142,6 +145,17 @@ static void print_descriptor(pid_t pid, uint64_t fd, char out[DETAIL_SIZE])
 	out[count > 0 ? count : 0] = '\0';
 }
 
+/* Libraries start threads, we start processes. */
+static void print_child(
+	pid_t pid, const struct sweep_call *call, const uint64_t args[6], char out[DETAIL_SIZE])
+{
+	uint64_t flags = args[0];
+
+	if (call->number == SYS_clone3 && !peek(pid, args[0], &flags, sizeof(flags)))
+		flags = 0;
+	(void)snprintf(out, DETAIL_SIZE, "%s", (flags & CLONE_THREAD) != 0 ? "thread" : "process");
+}
+
 /* What the call is about: a file, for a person who reads the report. */
 static void print_detail(
 	pid_t pid, const struct sweep_call *call, const uint64_t args[6], char out[DETAIL_SIZE])
@@ -151,6 +165,8 @@ static void print_detail(
 		print_text(pid, args[call->text - 1], out);
 	else if (call->descriptor)
 		print_descriptor(pid, args[0], out);
+	else if (call->number == SYS_clone || call->number == SYS_clone3)
+		print_child(pid, call, args, out);
 	else
 		(void)snprintf(out, DETAIL_SIZE, "%d", (int)args[0]);
 }
@@ -243,6 +259,12 @@ static void make_short(
 
 /* --- calls --- */
 
+/* A full disk is no reason for a socket to fail. */
+static char kind_of(const char *detail)
+{
+	return strncmp(detail, "/memfd:", strlen("/memfd:")) == 0 ? 'm' : detail[0];
+}
+
 static void call_begins(struct tracer *t, uint64_t number, const uint64_t args[6])
 {
 	const struct sweep_call *call = sweep_call_find(number, args, t->all);
@@ -251,17 +273,21 @@ static void call_begins(struct tracer *t, uint64_t number, const uint64_t args[6
 
 	if (t->counter != NULL)
 		__atomic_add_fetch(t->counter, 1, __ATOMIC_RELAXED);
-	if (call == NULL)
+	if (call == NULL || (t->only != NULL && strcmp(call->name, t->only) != 0))
 		return;
 	t->counted++;
 	print_detail(t->target, call, args, detail);
 	(void)snprintf(what, sizeof(what), "%ld %s %s", t->counted, call->name, detail);
 	(void)fprintf(t->report, "%s\n", what);
-	if (t->counted == t->at)
+	if (t->counted == t->at) {
 		t->like = call;
-	now = t->counted == t->at || (t->onward && t->counted > t->at && call == t->like);
+		t->kind = kind_of(detail);
+	}
+	now = t->like == call && t->kind == kind_of(detail) &&
+	      (t->times == 0 || t->faults < t->times);
 	if (!now || faults_are_over)
 		return;
+	t->faults++;
 	if (t->fault == FAULT_KILL_BEFORE)
 		kill_now(t, "before", what);
 	else if (t->fault == FAULT_FAIL)
@@ -452,7 +478,7 @@ static char **read_options(struct tracer *t, int argc, char **argv)
 		{ "kill-before", 1, NULL, FAULT_KILL_BEFORE },
 		{ "kill-after", 1, NULL, FAULT_KILL_AFTER }, { "fail", 1, NULL, FAULT_FAIL },
 		{ "short", 1, NULL, FAULT_SHORT }, { "errno", 1, NULL, 'e' },
-		{ "onward", 0, NULL, 'o' }, { 0 } };
+		{ "only", 1, NULL, 'n' }, { "times", 1, NULL, 't' }, { 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -474,8 +500,11 @@ static char **read_options(struct tracer *t, int argc, char **argv)
 		case 'e':
 			t->error = (int)strtol(optarg, NULL, 10);
 			break;
-		case 'o':
-			t->onward = true;
+		case 'n':
+			t->only = optarg;
+			break;
+		case 't':
+			t->times = strtol(optarg, NULL, 10);
 			break;
 		case '?':
 			exit(STATUS_MISUSED);
@@ -493,7 +522,7 @@ static char **read_options(struct tracer *t, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const int passed_on[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
-	struct tracer t = { .follow_which = 1 };
+	struct tracer t = { .follow_which = 1, .times = 1 };
 	struct sigaction action = { .sa_handler = pass_on, .sa_flags = SA_RESTART };
 	char **command = read_options(&t, argc, argv);
 
