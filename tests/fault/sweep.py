@@ -18,8 +18,8 @@ import random
 import sys
 import time
 
-import sweep_common
-from sweep_common import Hopeless, Scene
+from sweep_common import Hopeless, Scene, groups_are_there, seed_from_environment
+from sweep_office import DAY
 
 POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100}
 LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400}
@@ -87,7 +87,7 @@ class Run:
         scene = self.scene
         noon = time.monotonic() + 1.3
         for number in (6, 8):
-            scene.messages.append(scene.message(number, "feed", dict(sweep_common.DAY)[number],
+            scene.messages.append(scene.message(number, "feed", dict(DAY)[number],
                                                 {f"m{number}": True, "n": str(number)}))
             scene.ask(scene.messages[-1])
 
@@ -145,7 +145,7 @@ class Sweep:
     def __init__(self, options):
         self.options = options
         self.rng = random.Random(options.seed)
-        self.groups = sweep_common.groups_are_there()
+        self.groups = groups_are_there()
         self.failed = False
 
     def count(self, head):
@@ -242,7 +242,7 @@ def main():
     parser.add_argument("--target", choices=list(POINTS))
     parser.add_argument("--points", type=int)
     parser.add_argument("--jobs", type=int, default=max(2, min(4, 2 * len(os.sched_getaffinity(0)))))
-    parser.add_argument("--seed", type=int, default=sweep_common.seed_from_environment())
+    parser.add_argument("--seed", type=int, default=seed_from_environment())
     parser.add_argument("--only", metavar="POINT")
     parser.add_argument("--keep", action="store_true")
     sweep = Sweep(parser.parse_args())

@@ -22,8 +22,7 @@ import signal
 import sys
 import time
 
-import sweep_common
-from sweep_common import Hopeless, Scene
+from sweep_common import Hopeless, Scene, groups_are_there, seed_from_environment
 
 ALLOC_FAULT = os.path.abspath(os.environ["NOWCAST_TEST_ALLOC_FAULT"])
 # target: (points of calls, of allocations)
@@ -230,7 +229,7 @@ class Sweep:
     def __init__(self, options):
         self.options = options
         self.rng = random.Random(options.seed)
-        self.groups = sweep_common.groups_are_there()
+        self.groups = groups_are_there()
         self.failed = False
 
     def choices(self, head):
@@ -329,7 +328,7 @@ def main():
     parser.add_argument("--target", choices=list(POINTS))
     parser.add_argument("--points", type=int)
     parser.add_argument("--jobs", type=int, default=max(2, min(4, 2 * len(os.sched_getaffinity(0)))))
-    parser.add_argument("--seed", type=int, default=sweep_common.seed_from_environment())
+    parser.add_argument("--seed", type=int, default=seed_from_environment())
     parser.add_argument("--only", metavar="POINT")
     parser.add_argument("--keep", action="store_true")
     sweep = Sweep(parser.parse_args())

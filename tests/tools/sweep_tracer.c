@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -35,15 +34,14 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sweep_calls.h"
+#include "sweep_tracee.h"
 
 enum {
-	DETAIL_SIZE = 300,
-	STATUS_MISUSED = 2,
+	STATUS_MISUSED = 2
 };
 
 enum fault {
@@ -106,82 +104,7 @@ static void resume(enum __ptrace_request how, pid_t pid, int signo)
 		die("cannot resume process %d: %s", (int)pid, strerror(errno));
 }
 
-/* --- the memory of the process --- */
-
-static bool peek(pid_t pid, uint64_t address, void *bytes, size_t size)
-{
-	struct iovec here = { bytes, size }, there = { (void *)(uintptr_t)address, size };
-
-	return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)size;
-}
-
-static bool poke(pid_t pid, uint64_t address, uint64_t value)
-{
-	struct iovec here = { &value, sizeof(value) };
-	struct iovec there = { (void *)(uintptr_t)address, sizeof(value) };
-
-	return process_vm_writev(pid, &here, 1, &there, 1, 0) == (ssize_t)sizeof(value);
-}
-
-static void print_text(pid_t pid, uint64_t address, char out[DETAIL_SIZE])
-{
-	size_t n = 0;
-
-	while (n < DETAIL_SIZE - 1 && peek(pid, address + n, &out[n], 1) && out[n] != '\0') {
-		if (out[n] < ' ' || out[n] > '~')
-			out[n] = '?';
-		n++;
-	}
-	out[n] = '\0';
-}
-
-static void print_descriptor(pid_t pid, uint64_t fd, char out[DETAIL_SIZE])
-{
-	char name[64];
-	ssize_t count;
-
-	(void)snprintf(name, sizeof(name), "/proc/%d/fd/%d", (int)pid, (int)fd);
-	count = readlink(name, out, DETAIL_SIZE - 1);
-	out[count > 0 ? count : 0] = '\0';
-}
-
-/* Libraries start threads, we start processes. */
-static void print_child(
-	pid_t pid, const struct sweep_call *call, const uint64_t args[6], char out[DETAIL_SIZE])
-{
-	uint64_t flags = args[0];
-
-	if (call->number == SYS_clone3 && !peek(pid, args[0], &flags, sizeof(flags)))
-		flags = 0;
-	(void)snprintf(out, DETAIL_SIZE, "%s", (flags & CLONE_THREAD) != 0 ? "thread" : "process");
-}
-
-/* What the call is about: a file, for a person who reads the report. */
-static void print_detail(
-	pid_t pid, const struct sweep_call *call, const uint64_t args[6], char out[DETAIL_SIZE])
-{
-	out[0] = '\0';
-	if (call->text > 0)
-		print_text(pid, args[call->text - 1], out);
-	else if (call->descriptor)
-		print_descriptor(pid, args[0], out);
-	else if (call->number == SYS_clone || call->number == SYS_clone3)
-		print_child(pid, call, args, out);
-	else
-		(void)snprintf(out, DETAIL_SIZE, "%d", (int)args[0]);
-}
-
 /* --- faults --- */
-
-static bool get_registers(pid_t pid, struct user_regs_struct *registers)
-{
-	return ptrace(PTRACE_GETREGS, pid, NULL, registers) == 0;
-}
-
-static bool set_registers(pid_t pid, const struct user_regs_struct *registers)
-{
-	return ptrace(PTRACE_SETREGS, pid, NULL, registers) == 0;
-}
 
 static void kill_now(struct tracer *t, const char *when, const char *what)
 {
@@ -194,10 +117,10 @@ static void make_fail(struct tracer *t, const char *what)
 {
 	struct user_regs_struct registers;
 
-	if (!get_registers(t->target, &registers))
+	if (!tracee_get_registers(t->target, &registers))
 		return;
 	registers.orig_rax = (unsigned long long)-1;
-	if (!set_registers(t->target, &registers))
+	if (!tracee_set_registers(t->target, &registers))
 		return;
 	t->failing = true;
 	(void)fprintf(t->report, "failed %s\n", what);
@@ -210,22 +133,22 @@ static bool shorten_vector(struct tracer *t, struct user_regs_struct *registers,
 {
 	struct iovec first;
 
-	if (count == 0 || !peek(t->target, vector, &first, sizeof(first)))
+	if (count == 0 || !tracee_peek(t->target, vector, &first, sizeof(first)))
 		return false;
 	if (count > 1 && count_at == 0) {
 		registers->rdx = 1;
-		return set_registers(t->target, registers);
+		return tracee_set_registers(t->target, registers);
 	}
 	if (count > 1) {
 		t->mend_at = count_at;
 		t->mend_value = count;
-		return poke(t->target, count_at, 1);
+		return tracee_poke(t->target, count_at, 1);
 	}
 	if (first.iov_len < 2)
 		return false;
 	t->mend_at = vector + offsetof(struct iovec, iov_len);
 	t->mend_value = first.iov_len;
-	return poke(t->target, t->mend_at, first.iov_len / 2);
+	return tracee_poke(t->target, t->mend_at, first.iov_len / 2);
 }
 
 static void make_short(
@@ -236,18 +159,18 @@ static void make_short(
 	char file[DETAIL_SIZE];
 	bool done = false;
 
-	print_descriptor(t->target, args[0], file);
+	tracee_print_descriptor(t->target, args[0], file);
 	/* Counters and signals come whole or not at all. */
 	if (strncmp(file, "anon_inode:", strlen("anon_inode:")) == 0 ||
-		!get_registers(t->target, &registers))
+		!tracee_get_registers(t->target, &registers))
 		return;
 	if (call->bytes == BYTES_IN_THIRD && registers.rdx >= 2) {
 		registers.rdx /= 2;
-		done = set_registers(t->target, &registers);
+		done = tracee_set_registers(t->target, &registers);
 	} else if (call->bytes == BYTES_IN_VECTOR) {
 		done = shorten_vector(t, &registers, args[1], args[2], 0);
 	} else if (call->bytes == BYTES_IN_MESSAGE &&
-		   peek(t->target, args[1], &message, sizeof(message))) {
+		   tracee_peek(t->target, args[1], &message, sizeof(message))) {
 		done = shorten_vector(t, &registers, (uint64_t)(uintptr_t)message.msg_iov,
 			message.msg_iovlen, args[1] + offsetof(struct msghdr, msg_iovlen));
 	}
@@ -276,7 +199,7 @@ static void call_begins(struct tracer *t, uint64_t number, const uint64_t args[6
 	if (call == NULL || (t->only != NULL && strcmp(call->name, t->only) != 0))
 		return;
 	t->counted++;
-	print_detail(t->target, call, args, detail);
+	tracee_print_detail(t->target, call, args, detail);
 	(void)snprintf(what, sizeof(what), "%ld %s %s", t->counted, call->name, detail);
 	(void)fprintf(t->report, "%s\n", what);
 	if (t->counted == t->at) {
@@ -301,13 +224,13 @@ static void call_ends(struct tracer *t)
 	struct user_regs_struct registers;
 	char what[32];
 
-	if (t->failing && get_registers(t->target, &registers)) {
+	if (t->failing && tracee_get_registers(t->target, &registers)) {
 		registers.rax = (unsigned long long)-t->error;
-		(void)set_registers(t->target, &registers);
+		(void)tracee_set_registers(t->target, &registers);
 	}
 	t->failing = false;
 	if (t->mend_at != 0)
-		(void)poke(t->target, t->mend_at, t->mend_value);
+		(void)tracee_poke(t->target, t->mend_at, t->mend_value);
 	t->mend_at = 0;
 	if (t->fault == FAULT_KILL_AFTER && t->counted == t->at) {
 		(void)snprintf(what, sizeof(what), "%ld", t->counted);
