@@ -29,6 +29,7 @@ RESTART_CALLS_MOST = 150    # the second kill comes somewhere in so many calls
 DIFFER_MOST = 0.25          # how much N may differ between two runs
 REACHED_LEAST = 0.7         # of the kills that were meant: the others ended before their call came
 TIMED_MS = 200
+LINGER_SHARE, LINGER_S = 0.04, 2.5  # of the points wait for what is started again late
 SLOTS = 3
 
 
@@ -103,6 +104,8 @@ class Run:
         try:
             self.play()
             scene.wait_until_quiet()
+            if scene.rng.random() < LINGER_SHARE:
+                scene.wait(lambda: False, LINGER_S)
             scene.repeat_one()
             scene.check_stale()
             scene.check_left_over()

@@ -17,12 +17,11 @@ import subprocess
 import tempfile
 import time
 
-import harness
 import yaml
 
 from sweep_judge import QUIET_S, Judge
 from sweep_office import (CLEARED, DAY, PARENT, TOGETHER, Daemon, Ledger, Message, all_processes, configuration,
-                          groups_are_there, write_files)
+                          groups_are_there, harness, write_files)
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RESTARTS_MOST = 12
