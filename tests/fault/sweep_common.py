@@ -60,7 +60,7 @@ class Scene(Judge):
         self.seen = set()
         self.file_stamp = None
         self.checklist = {}
-        self.replies = 0
+        self.replies = self.put_off = 0
         self.restarts = 0
         self.followed = None    # (worker, argument) whose runner is the target
         self.on_look = None
@@ -116,10 +116,10 @@ class Scene(Judge):
         if self.on_look is not None:
             self.on_look()
 
-    def output(self, daemon):
+    def output(self, daemon, most=400):
         with open(daemon.output_file, encoding="utf-8", errors="replace") as file:
             said = file.read().strip()
-        return said[-400:] or "it said nothing"
+        return said[-most:] or "it said nothing"
 
     def look_at_checklist(self):
         """R12: the file is one whole document, and what was in it stays, but for the clear."""
@@ -226,6 +226,7 @@ class Scene(Judge):
             return False
         reply = yaml.load(data, LOADER) if data else None
         if not isinstance(reply, dict) or "type" not in reply or reply["type"] == "retry later":
+            self.put_off += 1
             return False
         self.replies += 1
         self.ledger.write("reply", message.number, message.id, reply["type"])

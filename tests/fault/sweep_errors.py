@@ -57,7 +57,9 @@ READS = {"read", "pread64", "recvfrom", "recvmsg"}
 ENDS_BY_ITSELF = {"EINTR", "EAGAIN", "short"}
 # Nobody has to hear of these: nothing was lost, or it is tried again without anybody's doing.
 UNSAID = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod", "newfstatat", "fstat", "fcntl", "wait4", "waitid", "getdents64",
-          "epoll_ctl", "accept4"}
+          "epoll_ctl", "accept4", "ftruncate", "fallocate"}
+WORDS = {"ENOMEM": ["memory"], "ENOSPC": ["disk is full"], "EIO": ["i/o error"], "EMFILE": ["unable to open"],
+         "EROFS": ["readonly", "unable to open"]}     # SQLite's
 OF_THE_LOADER = re.compile(r"\.so(\.|$)|^/etc/ld|^/usr/share/zoneinfo|^/proc/|^/sys/|^/etc/")
 
 
@@ -182,12 +184,12 @@ class Run:
 
     def said(self):
         """All lines of warnings and errors, in the log or, before that is there, on the terminal."""
-        texts = [self.scene.log()] + [self.scene.output(daemon) for daemon in self.scene.started]
+        texts = [self.scene.log()] + [self.scene.output(daemon, 100000) for daemon in self.scene.started]
         return "\n".join(line for text in texts for line in text.splitlines()
                          if re.search(r" (WARNING|ERROR|CRITICAL) |^nowcast |error|panic", line))
 
     def judge_words(self):
-        """An error of the machine is told in words that name it."""
+        """An error of the machine that lasts, or has done harm, is told in words that name it."""
         deed = self.first().deed()
         if deed is None or "alloc" in self.what:
             return
@@ -197,7 +199,9 @@ class Run:
             return
         if (detail.startswith(("socket:", "anon_inode:", "pipe:")) and name in BYTES) or name in ("connect", "socket"):
             return      # it is sent again, and received again
-        words = [os.strerror(getattr(errno, error)).lower()] + {"ENOMEM": ["memory"], "ENOSPC": ["full", "disk"]}.get(error, [])
+        if "+" not in self.what and self.scene.restarts == 0 and self.scene.put_off == 0:
+            return
+        words = [os.strerror(getattr(errno, error)).lower(), *WORDS.get(error, ())]
         if not any(word in self.said().lower() for word in words):
             self.scene.violate("R20", f"nobody said `{words[0]}`; what was said: {self.said()[-300:] or 'nothing'}")
 
