@@ -111,6 +111,7 @@ class Run:
             scene.check_left_over()
             scene.stop()
             scene.judge()
+            scene.check_spool()
             scene.check_database()
         except Hopeless as error:
             scene.violate("R1", str(error))

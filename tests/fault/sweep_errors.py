@@ -171,6 +171,7 @@ class Run:
             scene.check_left_over()
             scene.stop()
             scene.judge()
+            scene.check_spool()
             scene.check_database()
             self.judge_words()
         except Hopeless as error:

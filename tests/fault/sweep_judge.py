@@ -158,6 +158,13 @@ class Judge:
         if not self.wait(lambda: not self.left_over(), LEFT_OVER_S):
             self.violate("R8", "left behind: " + ", ".join(describe(pid) for pid in self.left_over()))
 
+    def check_spool(self):
+        """R6: no last message was left undelivered."""
+        with contextlib.suppress(FileNotFoundError):
+            left = sorted(os.listdir(self.path("state/spool")))
+            if left:
+                self.violate("R6", f"kept in the spool, and not delivered: {', '.join(left)}")
+
     def check_database(self):
         """R22: each database that is left can be opened, and is whole."""
         copy = self.path("copy")
