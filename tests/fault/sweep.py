@@ -129,7 +129,7 @@ class Run:
         ticks = {key for key in self.scene.ledger.ran if key[0] == "ticker"}
         return {"point": self.point, "seed": self.seed, "seconds": seconds, "kills": kills,
                 "meant": self.meant,
-                "counted": targets[0].counted() if targets else 0, "deeds": [deed for deed in deeds if deed],
+                "counted": targets[0].counted() if targets else 0, "deeds": [deed for deed in deeds if deed] + ["killed at a time"] * self.scene.timed_kills,
                 "replies": self.scene.replies, "violations": self.scene.violations,
                 "missed": self.scene.schedules - len(ticks), "log": self.scene.log()[-1500:],
                 "directory": self.scene.directory}
