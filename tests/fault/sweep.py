@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+"""The kill sweep (promises.md, "How each is proved", 1 and 6).
+
+The day of sweep_common.py is played once to count the calls of each target that change something; then again
+and again, each time in a directory of its own, and the target is killed before or after one of these calls, and
+in half of the points once more while it starts again. It is started again, what was not answered is sent again,
+and one that was; when all is quiet, the judge compares the ledger with what the system says.
+
+usage: sweep.py [--target NAME] [--points N] [--jobs N] [--seed N] [--only POINT [--keep]]
+
+A POINT is what the details of a violation name: `manager/before:120`, `runner=first:2/after:3/before:40`.
+NOWCAST_TEST_LONG=1: the long size. NOWCAST_TEST_SEED: the same points again.
+"""
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import time
+
+from sweep_common import Hopeless, Scene, groups_are_there, seed_from_environment
+from sweep_office import DAY
+
+POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100}
+LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400}
+RUNNERS = ["first:2", "failing:1", "crashing:1", "asker:1", "third:2"]  # which runner, of those of that worker
+ARGUMENTS = {"first:2": "6", "failing:1": "2", "crashing:1": "7", "asker:1": "4", "third:2": "6"}
+RESTART_CALLS_MOST = 150    # the second kill comes somewhere in so many calls
+DIFFER_MOST = 0.25          # how much N may differ between two runs
+REACHED_LEAST = 0.7         # of the kills that were meant: the others ended before their call came
+TIMED_MS = 200
+LINGER_SHARE, LINGER_S = 0.04, 2.5  # of the points wait for what is started again late
+SLOTS = 3
+
+
+def target_of(point):
+    return point.split("/")[0]
+
+
+def make_plan(point):
+    """What the tracer is told at the first, second, ... start of the target."""
+    head, *kills = point.split("/")
+    plan = []
+    for place, kill in enumerate(kills):
+        when, call = kill.split(":")
+        if when == "at":
+            plan.append(int(call))
+            continue
+        follow = ["--follow", head.split("=")[1]] if head.startswith("runner=") and place == 0 else []
+        plan.append([*follow, *([f"--kill-{when}", call] if when != "count" else [])])
+    return plan
+
+
+class Run:
+    """One point."""
+
+    def __init__(self, point, seed, groups, keep=False):
+        self.point = point
+        self.seed = seed
+        self.keep = keep
+        rng = random.Random(f"{seed} {point}")
+        head = target_of(point)
+        name = {"runner": "manager", "broker": "message_broker"}.get(head.split("=")[0], head)
+        self.scene = Scene(rng, name, make_plan(point), groups, SLOTS if head == "scheduler" else 0)
+        self.meant = sum("count" not in kill for kill in point.split("/")[1:])
+        if head.startswith("runner="):
+            which = head.split("=")[1]
+            self.scene.followed = (which.split(":")[0], ARGUMENTS[which])
+
+    def play(self):
+        scene = self.scene
+        if scene.target == "supervisor":
+            scene.start("supervisor")
+        elif scene.target == "scheduler":
+            # A second before noon.
+            now = time.time()
+            offset = 12 * 3600 - 1 - int(now) % 86400
+            scene.target_environment = {"NOWCAST_TEST_CLOCK_OFFSET_S": str(offset)}
+            scene.start("message_broker", "manager", "scheduler")
+            self.play_noon()
+            return
+        else:
+            scene.start("message_broker", "manager")
+        scene.play_day()
+
+    def play_noon(self):
+        """Only a few messages, and the slots of the schedules; one that was missed is R18, and not judged here."""
+        scene = self.scene
+        noon = time.monotonic() + 1.3
+        for number in (6, 8):
+            scene.messages.append(scene.message(number, "feed", dict(DAY)[number],
+                                                {f"m{number}": True, "n": str(number)}))
+            scene.ask(scene.messages[-1])
+
+        def is_past():
+            ticks = sum(key[0] == "ticker" for key in scene.ledger.read())
+            late = scene.restarts and time.monotonic() > scene.started_at + 1
+            return time.monotonic() > noon and (ticks == SLOTS or late)
+        scene.wait(is_past, 6)
+
+    def run(self):
+        began = time.monotonic()
+        scene = self.scene
+        try:
+            self.play()
+            scene.wait_until_quiet()
+            if scene.rng.random() < LINGER_SHARE:
+                scene.wait(lambda: False, LINGER_S)
+            scene.repeat_one()
+            scene.check_stale()
+            scene.check_left_over()
+            scene.stop()
+            scene.judge()
+            scene.check_spool()
+            scene.check_database()
+        except Hopeless as error:
+            scene.violate("R1", str(error))
+        finally:
+            if scene.replies == 0:
+                scene.violate("harness", "there was no reply at all")
+            result = self.result(time.monotonic() - began)
+            scene.close(self.keep)
+        return result
+
+    def result(self, seconds):
+        targets = [daemon for daemon in self.scene.started if daemon.name == self.scene.target]
+        deeds = [daemon.deed() for daemon in targets]
+        kills = sum(deed is not None for deed in deeds) + self.scene.timed_kills
+        ticks = {key for key in self.scene.ledger.ran if key[0] == "ticker"}
+        return {"point": self.point, "seed": self.seed, "seconds": seconds, "kills": kills,
+                "meant": self.meant,
+                "counted": targets[0].counted() if targets else 0, "deeds": [deed for deed in deeds if deed] + ["killed at a time"] * self.scene.timed_kills,
+                "replies": self.scene.replies, "violations": self.scene.violations,
+                "missed": self.scene.schedules - len(ticks), "log": self.scene.log()[-1500:],
+                "directory": self.scene.directory}
+
+
+def run_point(work):
+    point, seed, groups = work
+    try:
+        return Run(point, seed, groups).run()
+    except Exception as error:  # the sweep goes on, and fails
+        return {"point": point, "seed": seed, "seconds": 0, "kills": 0, "meant": 1, "counted": 0, "deeds": [],
+                "replies": 0, "violations": [f"harness: {type(error).__name__}: {error}"], "missed": 0, "log": "",
+                "directory": ""}
+
+
+class Sweep:
+    def __init__(self, options):
+        self.options = options
+        self.rng = random.Random(options.seed)
+        self.groups = groups_are_there()
+        self.failed = False
+
+    def count(self, head):
+        """How many calls there are: twice, and not much differently."""
+        counts = []
+        for _ in range(2):
+            result = run_point((f"{head}/count:0", self.options.seed, self.groups))
+            self.show_violations([result])
+            counts.append(result["counted"])
+        if min(counts) == 0 or max(counts) - min(counts) > DIFFER_MOST * max(counts) + 5:
+            print(f"{head}: the number of calls was {counts[0]}, and then {counts[1]}: no two runs are alike")
+            self.failed = True
+        return counts
+
+    def one_kill(self, call):
+        return f"{self.rng.choice(('before', 'after'))}:{call}"
+
+    def points_of(self, head, count, calls):
+        """Spread over all calls; each second one is killed again while it starts."""
+        points = []
+        start = self.rng.random()
+        for number in range(count):
+            # The supervisor does little while the others work: it is killed at any time, too.
+            timed = head == "broker" or (head == "supervisor" and number % 3 == 0)
+            point = f"at:{self.rng.randint(1, TIMED_MS)}" if timed else self.one_kill(
+                int((number + start) * calls / count) % calls + 1)
+            if number % 2 and not head.startswith("runner="):
+                point += "/" + self.one_kill(self.rng.randint(1, min(calls, RESTART_CALLS_MOST)))
+            points.append(f"{head}/{point}")
+        return points
+
+    def heads(self, target):
+        return [f"runner={which}" for which in RUNNERS] if target == "runner" else [target]
+
+    def sweep(self, target, count, pool):
+        began = time.monotonic()
+        heads = self.heads(target)
+        points, counts = [], []
+        for head in heads:
+            found = self.count(head)
+            counts = [found[0] + (counts[0] if counts else 0), found[1] + (counts[1] if counts else 0)]
+            points += self.points_of(head, count // len(heads), max(1, found[1]))
+        self.rng.shuffle(points)
+        results = list(pool.imap_unordered(run_point, [(point, self.options.seed, self.groups) for point in points]))
+        self.show_violations(results)
+        self.show(target, results, counts, time.monotonic() - began)
+
+    def show(self, target, results, counts, seconds):
+        kills = sum(result["kills"] for result in results)
+        meant = sum(result["meant"] for result in results)
+        bad = [result for result in results if result["violations"]]
+        missed = sum(result["missed"] for result in results)
+        print(f"{target}: {len(results)} points, {kills} kills, {len(bad)} violations; "
+              + (f"N = {counts[0]} and {counts[1]}; " if counts[0] else "")
+              + (f"{missed} slots missed (R18); " if missed else "")
+              + f"{seconds:.0f} s", flush=True)
+        if kills < REACHED_LEAST * meant:
+            print(f"{target}: only {kills} of {meant} kills came about: this proves too little")
+            self.failed = True
+
+    def show_violations(self, results):
+        for result in results:
+            if not result["violations"]:
+                continue
+            self.failed = True
+            print(f"\nVIOLATION at {result['point']}: " + "; ".join(result["deeds"] or ["not killed"]))
+            for violation in result["violations"]:
+                print(f"  {violation}")
+            print(f"  again: {sys.argv[0]} --seed {result['seed']} --only {result['point']} --keep", flush=True)
+
+    def run(self):
+        sizes = LONG if os.environ.get("NOWCAST_TEST_LONG") else POINTS
+        targets = [self.options.target] if self.options.target else list(sizes)
+        print(f"seed {self.options.seed}; groups {'are judged too' if self.groups else 'are not there yet'}", flush=True)
+        with multiprocessing.Pool(self.options.jobs) as pool:
+            for target in targets:
+                self.sweep(target, self.options.points or sizes[target], pool)
+        return 1 if self.failed else 0
+
+    def run_one(self):
+        run = Run(self.options.only, self.options.seed, self.groups, self.options.keep)
+        result = run.run()
+        self.show_violations([result])
+        print(f"{result['point']}: {result['kills']} kills, {len(result['violations'])} violations, "
+              f"{result['counted']} calls, {result['replies']} replies, {result['seconds']:.2f} s; "
+              + "; ".join(result["deeds"]))
+        if self.options.keep:
+            print(f"kept in {result['directory']}\n{result['log']}")
+        return 1 if result["violations"] else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="kill a daemon at each of its calls, and judge what came of it")
+    parser.add_argument("--target", choices=list(POINTS))
+    parser.add_argument("--points", type=int)
+    parser.add_argument("--jobs", type=int, default=max(2, min(4, 2 * len(os.sched_getaffinity(0)))))
+    parser.add_argument("--seed", type=int, default=seed_from_environment())
+    parser.add_argument("--only", metavar="POINT")
+    parser.add_argument("--keep", action="store_true")
+    sweep = Sweep(parser.parse_args())
+    sys.exit(sweep.run_one() if sweep.options.only else sweep.run())
+
+
+if __name__ == "__main__":
+    main()
