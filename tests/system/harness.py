@@ -265,15 +265,20 @@ class Process:
 class System:
     """A directory with nowcast.yaml and next_workers.yaml, and what runs there."""
 
-    def __init__(self, **configuration):
+    def __init__(self, directory=None, **configuration):
+        """`directory`: one that is there, with all that is in it; it is neither configured nor removed."""
+        self.processes = []
+        self.environment = {name: value for name, value in os.environ.items()
+                            if name not in ("NOWCAST_YAML", "NOWCAST_READY_FD")}
+        self.temporary = None
+        if directory is not None:
+            self.directory = directory
+            return
         # The names of sockets must be short.
         parent = os.environ.get("TMPDIR", "/tmp")
         self.temporary = tempfile.TemporaryDirectory(
             prefix="nowcast-test-", dir=parent if len(parent) < 50 else "/tmp")
         self.directory = os.path.realpath(self.temporary.name)
-        self.processes = []
-        self.environment = {name: value for name, value in os.environ.items()
-                            if name not in ("NOWCAST_YAML", "NOWCAST_READY_FD")}
         self.configure(**configuration)
 
     def __enter__(self):
@@ -383,7 +388,8 @@ class System:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.own_pids(), "the end of all", 5)
-        self.temporary.cleanup()
+        if self.temporary is not None:
+            self.temporary.cleanup()
 
     # --- what they have written ---
 
