@@ -160,6 +160,7 @@ class Recording:
                              lambda _: self.chance.choice(KINDS) if self.chance.random() < 0.08 else None, RATE,
                              clock=self.count)
             watcher.start()
+            run("sync", "--file-system", self.mount_place)  # what the test itself has written
             self.first = self.count()
             feed.start()
             end = time.monotonic() + self.seconds
