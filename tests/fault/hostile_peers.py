@@ -418,18 +418,19 @@ class ManyAtOnce(harness.Story):
         refused = 0
         with self.honest():
             for name in doors:
-                # By its path; from inside of the directory; and when somebody has opened the socket to all.
-                for where, place in ((self.system.path(f"state/{name}"), "/"), (name, self.system.path("state"))):
-                    for mode in (None, 0o777):
-                        if mode is not None:
-                            os.chmod(self.system.path(f"state/{name}"), mode)
-                        done = subprocess.run(["/usr/bin/python3", "-c", program, where], cwd=place, user=NOBODY,
-                                              group=NOBODY, extra_groups=[], capture_output=True, text=True,
-                                              timeout=30, check=False)
-                        if name.endswith(".sock"):
-                            self.assertEqual(done.returncode, 0, f"{name}, {mode}: {done.stderr}")
-                            refused += 1
-                os.chmod(self.system.path(f"state/{name}"), 0o600)
+                path = self.system.path(f"state/{name}")
+                # By its path; and when somebody has opened the directories and the socket to all.
+                for mode in (None, 0o777):
+                    if mode is not None:
+                        for place in (self.system.directory, self.system.path("state"), path):
+                            os.chmod(place, mode)
+                    done = subprocess.run(["/usr/bin/python3", "-c", program, path], user=NOBODY, group=NOBODY,
+                                          extra_groups=[], capture_output=True, text=True, timeout=30, check=False)
+                    if name.endswith(".sock"):
+                        self.assertEqual(done.returncode, 0, f"{name}, {mode}: {done.stderr}")
+                        refused += 1
+                os.chmod(path, 0o600)
+                os.chmod(self.system.path("state"), 0o700)
         report.promise("S1", refused, 0)
 
 

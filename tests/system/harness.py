@@ -28,7 +28,7 @@ import unittest
 import yaml
 
 NOWCAST = os.path.abspath(os.environ["NOWCAST_TEST_BINARY"])
-DEADLINE_S = 30
+DEADLINE_S = float(os.environ.get("NOWCAST_TEST_DEADLINE_S", "30"))
 DAEMONS = ("message_broker", "manager", "scheduler")
 
 WORKERS = {
