@@ -88,17 +88,26 @@ def is_running(pid):
         return False
 
 
-def children_of(pid):
-    """{process id: state letter} of its children, zombies too."""
-    found = {}
+def all_processes():
+    """[(process id, state letter, parent)] of this machine."""
+    found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stat:
                     state, parent = stat.read().rpartition(") ")[2].split()[:2]
-                if int(parent) == pid:
-                    found[int(name)] = state
+                found.append((int(name), state, int(parent)))
     return found
+
+
+def children_of(pid):
+    """{process id: state letter} of its children, zombies too."""
+    return {child: state for child, state, parent in all_processes() if parent == pid}
+
+
+def zombies():
+    """{process id: parent}"""
+    return {pid: parent for pid, state, parent in all_processes() if state == "Z"}
 
 
 class Door:
