@@ -1,26 +1,38 @@
 #!/usr/bin/python3
 """Hostile messages at a running system (promises.md, R13): at the local door of the broker, and at its nng address
-where the network is allowed. Each gets an error reply within a second, changes nothing, and stops nobody.
+where the network is allowed. Each gets an error reply within a second, changes nothing, and stops nobody. And many
+hostile peers at once (R14, S1): an honest client is answered within a second throughout.
 
 NOWCAST_TEST_BINARY names the program, NOWCAST_TEST_NET_PEER a program that sends one request over nng.
+NOWCAST_TEST_LONG=1: 100,000 frames instead of 10,000.
 """
+import contextlib
 import os
 import pathlib
+import random
+import resource
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import unittest
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+import load  # noqa: E402
+import report  # noqa: E402
 import yaml  # noqa: E402
 
 NET_PEER = os.environ["NOWCAST_TEST_NET_PEER"]
 ANSWER_S = 1
 FRAME_MOST = 4 << 20
 ERRORS = {"bad message", "unregistered worker", "unregistered message type", "no such checklist key"}
+LONG = os.environ.get("NOWCAST_TEST_LONG") == "1"
+NOBODY = 65534
 HONEST = {"source": "sleep", "type": "success", "payload": {"honest": True}}
 
 
@@ -229,6 +241,197 @@ class Hostile(harness.Story):
             with socket.create_connection(("127.0.0.1", self.port), 10) as peer:
                 peer.sendall(data)
         self.assert_unharmed(self.ask_by_network)
+
+
+class HonestClient:
+    """Asks on and on; how long the answers took is in `took_s`, and what was no answer in `wrong`."""
+
+    def __init__(self, path):
+        self.path = path
+        self.took_s = []
+        self.wrong = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def _ask(self):
+        connection = load.Connection(self.path)
+        while not self.over.wait(0.02):
+            message = yaml.safe_dump({**HONEST, "id": str(uuid.uuid4())}).encode()
+            began = time.monotonic()
+            reply = connection.ask(message, 10)
+            self.took_s.append(time.monotonic() - began)
+            if reply is None or load.type_of(reply) != "ack":
+                self.wrong.append(reply)
+            if len(self.took_s) % 10 == 0:
+                connection.close()  # one that comes anew must get in as well
+        connection.close()
+
+
+def spoil(chance, data):
+    """Some bytes of a message changed, taken away, or put where they do not belong."""
+    data = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randint(0, len(data))
+        how = chance.randrange(5)
+        if how == 0 and data:
+            data[at % len(data)] ^= 1 << chance.randrange(8)
+        elif how == 1:
+            del data[at:at + chance.randint(1, 16)]
+        elif how == 2:
+            data[at:at] = chance.choice((b"[", b"{", b": ", b"&a ", b"*a", b"\n- ", b"'", b'"', b"!!", b"\0", b"\xff", b"#"))
+        elif how == 3:
+            data[at:at] = data[at:at + chance.randint(1, 64)] * chance.randint(1, 8)
+        else:
+            data[at:at] = chance.randbytes(chance.randint(1, 16))
+    return bytes(data)
+
+
+class ManyAtOnce(harness.Story):
+    """Each test is hostile in its own way while an honest client asks."""
+
+    def setUp(self):
+        super().setUp()
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self.port = free_port()
+        self.system.configure(
+            zmq={"host": "localhost", "ports": {"manager": free_port(), "workers": self.port}, "tcp": "allowed"})
+        self.system.start_supervisor()
+        self.before = {name: self.system.pid_of(name) for name in harness.DAEMONS}
+        self.path = self.system.path("state/broker.sock")
+        self.others = contextlib.ExitStack()
+        self.addCleanup(self.others.close)
+
+    @contextlib.contextmanager
+    def honest(self):
+        with HonestClient(self.path) as client:
+            yield
+            harness.wait_until(lambda: len(client.took_s) >= 20, "the honest client is answered")
+        late = [took for took in client.took_s if took > ANSWER_S]
+        report.promise("R14", len(client.took_s), len(late) + len(client.wrong))
+        self.assertEqual(client.wrong, [])
+        self.assertLess(max(client.took_s), ANSWER_S)
+        self.assertEqual({name: self.system.pid_of(name) for name in harness.DAEMONS}, self.before)
+
+    def open_many(self, count):
+        return [self.others.enter_context(self.system.door()) for _ in range(count)]
+
+    def frames(self, seed, count, problems):
+        """Send so many spoilt messages over one connection after the other; each must be answered."""
+        chance = random.Random(seed)
+        good = [yaml.safe_dump(HONEST).encode(), *(data for data in HOSTILE.values() if len(data) < 2000)]
+        connection = load.Connection(self.path)
+        for number in range(count):
+            data = spoil(chance, chance.choice(good))
+            began = time.monotonic()
+            reply = connection.ask(data, 10)
+            took = time.monotonic() - began
+            if reply is None or took > ANSWER_S or load.type_of(reply) not in {*ERRORS, "ack"}:
+                problems.append(f"seed {seed}, frame {number}, after {took:.2f} s: {data!r} got {reply!r}")
+            if chance.random() < 0.01:
+                connection.close()
+        connection.close()
+
+    def test_thousands_of_spoilt_messages(self):
+        count, peers, problems = 100000 if LONG else 10000, 4, []
+        seed = int(os.environ.get("NOWCAST_TEST_SEED") or time.time())
+        with self.honest():
+            threads = [threading.Thread(target=self.frames, args=(seed + number, count // peers, problems))
+                       for number in range(peers)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        report.promise("R13", count, len(problems))
+        self.assertEqual(problems[:5], [])
+
+    def test_a_flood_from_peers_that_never_read(self):
+        frame = yaml.safe_dump(HONEST).encode()
+        flood = (struct.pack("!I", len(frame)) + frame) * 1000
+        with self.honest():
+            doors = self.open_many(50)
+            for door in doors:
+                door.socket.setblocking(False)
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                for door in doors:
+                    with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                        door.socket.send(flood)
+                time.sleep(0.001)
+
+    def test_a_flood_of_connections(self):
+        with self.honest():
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                with contextlib.suppress(BlockingIOError), self.system.door() as door:
+                    door.socket.sendall(b"\0\0")
+
+    def test_a_thousand_idle_connections(self):
+        with self.honest():
+            for _ in range(1000):
+                with contextlib.suppress(BlockingIOError):
+                    self.open_many(1)
+
+    def test_idle_connections_at_the_port(self):
+        with self.honest():
+            for _ in range(200):
+                self.others.enter_context(socket.create_connection(("127.0.0.1", self.port), 10))
+
+    def test_slow_senders(self):
+        frame = yaml.safe_dump(HONEST).encode()
+        frame = struct.pack("!I", len(frame)) + frame
+        with self.honest():
+            doors = self.open_many(300)
+            for byte in frame[:30]:
+                for door in doors:
+                    door.socket.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+    def test_oversized_messages(self):
+        for size, closes in (((1 << 20) + 1, False), (FRAME_MOST, False), (FRAME_MOST + 1, True)):
+            with self.subTest(size), self.honest():
+                for _ in range(10):
+                    with self.system.door(seconds=10) as door:
+                        try:
+                            door.send(b"x" * size)
+                            reply = load.type_of(door.receive())
+                        except ConnectionError:
+                            reply = None
+                        self.assertEqual(reply, None if closes else "bad message")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become another user")
+    def test_s1_another_user_is_refused(self):
+        doors = [name for name in os.listdir(self.system.path("state")) if name.endswith((".sock", ".ipc"))]
+        self.assertIn("broker.sock", doors)
+        program = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(10)\n"
+                   "try:\n    s.connect(sys.argv[1])\n    s.sendall(b'\\0\\0\\0\\2{}')\n    got = s.recv(100)\n"
+                   "except OSError as error:\n    got = b''\n"
+                   "sys.exit(1 if got else 0)")
+        refused = 0
+        with self.honest():
+            for name in doors:
+                path = self.system.path(f"state/{name}")
+                # By its path; and when somebody has opened the directories and the socket to all.
+                for mode in (None, 0o777):
+                    if mode is not None:
+                        for place in (self.system.directory, self.system.path("state"), path):
+                            os.chmod(place, mode)
+                    done = subprocess.run(["/usr/bin/python3", "-c", program, path], user=NOBODY, group=NOBODY,
+                                          extra_groups=[], capture_output=True, text=True, timeout=30, check=False)
+                    if name.endswith(".sock"):
+                        self.assertEqual(done.returncode, 0, f"{name}, {mode}: {done.stderr}")
+                        refused += 1
+                os.chmod(path, 0o600)
+                os.chmod(self.system.path("state"), 0o700)
+        report.promise("S1", refused, 0)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import unittest
 import yaml
 
 NOWCAST = os.path.abspath(os.environ["NOWCAST_TEST_BINARY"])
-DEADLINE_S = 30
+DEADLINE_S = float(os.environ.get("NOWCAST_TEST_DEADLINE_S", "30"))
 DAEMONS = ("message_broker", "manager", "scheduler")
 
 WORKERS = {
@@ -88,17 +88,26 @@ def is_running(pid):
         return False
 
 
-def children_of(pid):
-    """{process id: state letter} of its children, zombies too."""
-    found = {}
+def all_processes():
+    """[(process id, state letter, parent)] of this machine."""
+    found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stat:
                     state, parent = stat.read().rpartition(") ")[2].split()[:2]
-                if int(parent) == pid:
-                    found[int(name)] = state
+                found.append((int(name), state, int(parent)))
     return found
+
+
+def children_of(pid):
+    """{process id: state letter} of its children, zombies too."""
+    return {child: state for child, state, parent in all_processes() if parent == pid}
+
+
+def zombies():
+    """{process id: parent}"""
+    return {pid: parent for pid, state, parent in all_processes() if state == "Z"}
 
 
 class Door:
@@ -265,15 +274,20 @@ class Process:
 class System:
     """A directory with nowcast.yaml and next_workers.yaml, and what runs there."""
 
-    def __init__(self, **configuration):
+    def __init__(self, directory=None, **configuration):
+        """`directory`: one that is there, with all that is in it; it is neither configured nor removed."""
+        self.processes = []
+        self.environment = {name: value for name, value in os.environ.items()
+                            if name not in ("NOWCAST_YAML", "NOWCAST_READY_FD")}
+        self.temporary = None
+        if directory is not None:
+            self.directory = directory
+            return
         # The names of sockets must be short.
         parent = os.environ.get("TMPDIR", "/tmp")
         self.temporary = tempfile.TemporaryDirectory(
             prefix="nowcast-test-", dir=parent if len(parent) < 50 else "/tmp")
         self.directory = os.path.realpath(self.temporary.name)
-        self.processes = []
-        self.environment = {name: value for name, value in os.environ.items()
-                            if name not in ("NOWCAST_YAML", "NOWCAST_READY_FD")}
         self.configure(**configuration)
 
     def __enter__(self):
@@ -383,7 +397,8 @@ class System:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.own_pids(), "the end of all", 5)
-        self.temporary.cleanup()
+        if self.temporary is not None:
+            self.temporary.cleanup()
 
     # --- what they have written ---
 

@@ -280,4 +280,30 @@ class Options(Tree):
         self.assertIn("there is no man page nowcast-sleep.1", said)
 
 
+class Promises(Tree):
+    def table(self, *lines):
+        self.write({"report": "".join(f"{line}\n" for line in lines)})
+        return self.run_check("promises.py", str(self.root / "report"))
+
+    def test_cases_are_added_up_and_all_is_well(self):
+        status, said = self.table("promise R2 cases 1500 violations 0", "figure soak kills 212",
+                                  "promise R2 cases 3 violations 0", "promise R10 cases 1 violations 0")
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, r"R2 +1,503 +0\n  R10 +1 +0\n")
+        self.assertIn("kills: 212", said)
+
+    def test_a_violation_fails_the_run(self):
+        status, said = self.table("promise R2 cases 1500 violations 1", "promise R2 cases 1500 violations 0")
+        self.assertEqual(status, 1)
+        self.assertRegex(said, r"R2 +3,000 +1\n")
+
+    def test_a_line_of_another_form_fails_the_run(self):
+        status, said = self.table("promise R2 cases many violations 0")
+        self.assertEqual(status, 1)
+        self.assertIn("cases many", said)
+
+    def test_no_report_is_no_violation(self):
+        self.assertEqual(self.run_check("promises.py", str(self.root / "none"))[0], 0)
+
+
 unittest.main()

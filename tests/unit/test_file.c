@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +16,25 @@
 #include "core/system/file.h"
 
 static char directory[64], path[100];
+
+/* What was synced, in its order: a file under its temporary name, one that has its name, a directory. */
+static char synced[20];
+static int sync_errno; /* of a directory; 0: it goes well */
+
+int fsync(int fd)
+{
+	size_t count = strlen(synced);
+	struct stat status, named;
+
+	assert_int_equal(fstat(fd, &status), 0);
+	if (S_ISDIR(status.st_mode)) {
+		synced[count] = 'd';
+		errno = sync_errno;
+		return sync_errno == 0 ? (int)syscall(SYS_fsync, fd) : -1;
+	}
+	synced[count] = stat(path, &named) == 0 && named.st_ino == status.st_ino ? 'n' : 't';
+	return (int)syscall(SYS_fsync, fd);
+}
 
 static void begin(void)
 {
@@ -46,6 +66,23 @@ static void r12_a_file_is_replaced_whole_whatever_the_umask(void **state)
 	assert_int_equal(file_read(path, 100, &text, NULL), NC_OK);
 	assert_string_equal(text.data, "second");
 	buffer_finish(&text);
+	end();
+}
+
+static void r1_the_file_is_synced_before_the_rename_and_the_directory_after_it(void **state)
+{
+	struct error error;
+
+	begin();
+	memset(synced, 0, sizeof(synced));
+	assert_int_equal(file_replace(path, "one", 3, 0664, NULL), NC_OK);
+	assert_string_equal(synced, "td");
+	sync_errno = EIO;
+	assert_int_equal(file_replace(path, "two", 3, 0664, &error), NC_ERR_SYSTEM);
+	assert_int_equal(error.sys_errno, EIO);
+	sync_errno = 0;
+	/* A failed one is not tried again (promises.md, R20). */
+	assert_string_equal(synced, "tdtd");
 	end();
 }
 
@@ -118,6 +155,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(r12_a_file_is_replaced_whole_whatever_the_umask),
+		cmocka_unit_test(
+			r1_the_file_is_synced_before_the_rename_and_the_directory_after_it),
 		cmocka_unit_test(s5_a_link_is_replaced_and_not_followed),
 		cmocka_unit_test(what_cannot_be_written_says_why_and_leaves_nothing),
 		cmocka_unit_test(reading_tells_the_kinds_of_trouble_apart),
