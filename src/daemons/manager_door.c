@@ -1,7 +1,7 @@
 /*
  * The manager's door: questions and orders of operators (the commands status, group, checklist, backup).
  * One JSON object each way: {"ask": WHAT, ...}; the answer has what was asked for, or {"error": WORDS,
- * "status": EXIT_STATUS}.
+ * "exit": EXIT_STATUS}.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static int status_of(enum nc_err err)
 
 static void send(struct door_request *request, const struct value *answer)
 {
-	static const char without_memory[] = "{\"error\": \"out of memory\", \"status\": 1}";
+	static const char without_memory[] = "{\"error\": \"out of memory\", \"exit\": 1}";
 	struct buffer text;
 
 	buffer_init(&text);
@@ -54,7 +54,7 @@ static void send_error(struct door_request *request, enum nc_err err, const char
 	struct value *answer = value_map();
 
 	if (value_map_put(answer, "error", value_text(words)) != NC_OK ||
-		value_map_put(answer, "status", value_int(status_of(err))) != NC_OK) {
+		value_map_put(answer, "exit", value_int(status_of(err))) != NC_OK) {
 		value_destroy(answer);
 		answer = NULL;
 	}
@@ -288,7 +288,7 @@ static void came(void *argument, struct door_request *request, const struct door
 
 static void too_large(void *argument, size_t len, struct buffer *answer)
 {
-	buffer_append_text(answer, "{\"error\": \"the question is larger than 1 MiB\", \"status\": 2}");
+	buffer_append_text(answer, "{\"error\": \"the question is larger than 1 MiB\", \"exit\": 2}");
 }
 
 bool door_open(struct manager *m)

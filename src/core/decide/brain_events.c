@@ -64,6 +64,8 @@ static enum nc_err answer_started(struct judgement *j)
 	if (copies == NULL)
 		return j->error != NULL ? j->error->code : NC_ERR_NOMEM;
 	err = value_map_put(reply, "running", copies);
+	if (err == NC_OK)
+		err = value_map_put(reply, "version", value_text(NOWCAST_VERSION));
 	if (err == NC_OK && refused)
 		err = value_map_put(reply, "refused", value_bool(true));
 	err = err == NC_OK ? brain_reply(j, REPLY_ACK, reply) : error_nomem(j->error);
