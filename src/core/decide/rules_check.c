@@ -58,6 +58,17 @@ const struct rule_list *rules_find_list(const struct rules *rules, const char *w
 
 /* --- workers --- */
 
+static int compare_name(const void *name, const void *element)
+{
+	return strcmp(name, *(char *const *)element);
+}
+
+bool rules_know_worker(const struct rules *rules, const char *worker)
+{
+	return bsearch(worker, rules->workers, rules->workers_count, sizeof(*rules->workers),
+		       compare_name) != NULL;
+}
+
 /* NULL: out of memory, and there is no suggestion. To be freed. */
 static const char **registered_names(const struct parse *p)
 {
@@ -93,8 +104,7 @@ void check_entry(struct parse *p, const struct value *key)
 
 static bool is_launchable(const struct parse *p, const char *worker)
 {
-	return (p->worker == NULL && !p->any_worker) ||
-	       config_find_worker(p->config, worker) != NULL;
+	return (p->worker == NULL && !p->any_worker) || rules_know_worker(p->rules, worker);
 }
 
 void check_command(struct parse *p, const struct command *command, const struct value *at)

@@ -86,12 +86,20 @@ static const struct phrase *phrase_at(const char *text, size_t len, size_t *ret_
 	return NULL;
 }
 
-/* The length of an operand in double quotes at the front; 0: there is none. */
+/* The length of a text in double quotes at the front, with both; what a placeholder holds does not end it. 0: there
+ * is none. */
 static size_t quoted_length(const char *text, size_t len)
 {
-	const char *end = len > 1 && text[0] == '"' ? memchr(text + 1, '"', len - 1) : NULL;
+	size_t at = 1;
 
-	return end != NULL ? (size_t)(end - text) + 1 : 0;
+	if (len < 2 || text[0] != '"')
+		return 0;
+	while (at < len && text[at] != '"') {
+		size_t size = text[at] == '<' ? placeholder_length(text + at, len - at) : 1;
+
+		at += size > 0 ? size : 1;
+	}
+	return at < len ? at + 1 : 0;
 }
 
 /* The first phrase, and where; NULL: there is none. */
@@ -151,24 +159,33 @@ static bool parse_operand(struct parse *p, const struct value *at, const char *t
 			value_as_text(at, ""));
 		return false;
 	}
-	if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
+	/* Only around the whole of it; elsewhere they are part of the text. */
+	if (quoted_length(text, len) == len) {
 		text++;
 		len -= 2;
 	}
 	return template_parse(p, at, text, len, template);
 }
 
-/* Where the item at `text` ends: at a comma outside of placeholders and double quotes. */
+/* Where the item at `text` ends: at a comma that stands neither in a placeholder nor in the double quotes around
+ * the whole of it. */
 static size_t item_length(const char *text, size_t len)
 {
-	bool quoted = false;
 	size_t at = 0;
 
-	while (at < len && (quoted || text[at] != ',')) {
+	while (at < len && isspace((unsigned char)text[at]))
+		at++;
+	if (quoted_length(text + at, len - at) > 0) {
+		size_t behind = at + quoted_length(text + at, len - at);
+
+		while (behind < len && isspace((unsigned char)text[behind]))
+			behind++;
+		if (behind == len || text[behind] == ',')
+			return behind;
+	}
+	while (at < len && text[at] != ',') {
 		size_t size = text[at] == '<' ? placeholder_length(text + at, len - at) : 1;
 
-		if (text[at] == '"')
-			quoted = !quoted;
 		at += size > 0 ? size : 1;
 	}
 	return at < len ? at : len;

@@ -59,17 +59,6 @@ static void *add(void *array_pointer, size_t count, size_t size)
 
 /* --- launches --- */
 
-static int compare_name(const void *name, const void *element)
-{
-	return strcmp(name, *(char *const *)element);
-}
-
-static bool is_registered(const struct rules *rules, const char *worker)
-{
-	return bsearch(worker, rules->workers, rules->workers_count, sizeof(*rules->workers),
-		       compare_name) != NULL;
-}
-
 /* The words of the launch; `ret_count` is how many there are, also on failure. Words of optional ones that find
  * nothing are taken away again. */
 static enum nc_err print_words(
@@ -138,7 +127,7 @@ enum nc_err eval_command(struct evaluation *e, const struct command *command, co
 	if (launch->host == NULL)
 		return error_nomem(e->error);
 	/* The name can come from a placeholder, and so from a message. */
-	if (!is_registered(e->rules, launch->worker) &&
+	if (!rules_know_worker(e->rules, launch->worker) &&
 		template_has_lookup(&command->words[0].template))
 		return eval_fail(e, NC_ERR_INVALID, command->line, command->column,
 			"the worker to launch, `%.60s`, is not in the message registry",

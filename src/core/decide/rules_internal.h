@@ -378,6 +378,9 @@ bool check_declarations(struct parse *p, const struct step *step);
 void check_references(struct parse *p);
 void check_successes(struct parse *p);
 
+/* Is it registered? */
+bool rules_know_worker(const struct rules *rules, const char *worker);
+
 /* --- the list of a worker; NULL: it has none --- */
 const struct rule_list *rules_find_list(const struct rules *rules, const char *worker);
 bool rules_sort(struct rules *rules);

@@ -75,23 +75,21 @@ static struct value *expression_value(const struct expression *expression)
 	return NULL;
 }
 
-/* An operand that its place would change is put in double quotes. */
+/* An operand that its place could change is put in double quotes. One with such quotes in it was not: they would
+ * end it. */
 static void print_operand(const struct template *template, struct buffer *out)
 {
-	struct buffer text;
-	size_t len;
-	bool quotes;
+	bool needed = template->count == 0, possible = true;
 
-	buffer_init(&text);
-	template_print(template, &text);
-	len = text.len;
-	quotes = len == 0;
-	for (size_t i = 0; !quotes && i < template->count; i++)
-		quotes = template->parts[i].literal != NULL &&
-			 strpbrk(template->parts[i].literal, ", \t\n\"") != NULL;
-	buffer_printf(out, "%s%s%s", quotes ? "\"" : "", text.data, quotes ? "\"" : "");
-	out->failed = out->failed || text.failed;
-	buffer_finish(&text);
+	for (size_t i = 0; i < template->count; i++) {
+		const char *literal = template->parts[i].literal;
+
+		needed = needed || (literal != NULL && strpbrk(literal, ", \t\n") != NULL);
+		possible = possible && (literal == NULL || strchr(literal, '"') == NULL);
+	}
+	buffer_append_text(out, needed && possible ? "\"" : "");
+	template_print(template, out);
+	buffer_append_text(out, needed && possible ? "\"" : "");
 }
 
 static struct value *condition_value(const struct condition *condition)
