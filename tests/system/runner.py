@@ -426,6 +426,7 @@ class Answers(Runner):
         self.broker.answer = answer
 
     def test_r3_a_stale_launch_is_ended(self):
+        self.configure({"retry": {"times": 3, "wait": "50 ms", "after": ["crash"]}})
         self.answer_started({"type": "stale", "payload": None})
         self.write("worker.sh", "exec sleep 60\n")
         self.assertEqual(self.end(self.start_launch(LAUNCH)), 128 + signal.SIGTERM)
@@ -570,6 +571,55 @@ class RealSystem(harness.Story):
         self.system.wait_for_line(r"received message from hold: \(success\)", after)
         harness.wait_until(lambda: not os.listdir(self.system.path("state/spool")), "the spool is empty")
         self.assertEqual(self.system.read("ran").count("\n"), 1)
+
+    def runner_of(self, launch):
+        """The process of the runner: the one that the claim says holds it."""
+        with open(f"/proc/{self.system.read('ran').split()[0]}/stat", encoding="ascii") as stat:
+            return int(stat.read().rpartition(") ")[2].split()[1])
+
+    HOLD_WITH_CHILD = """\
+        sleep 300 &
+        echo $! >child
+        echo $$ >>ran
+        wait
+        """
+
+    def start_hold(self):
+        """A launch of the manager's, whose worker has started something: (launch, its runner, what it started)."""
+        self.configure(rules={"awaken": [{"on": "success", "launch": "hold"}]})
+        self.system.write("hold.sh", self.HOLD_WITH_CHILD)
+        daemons = self.system.start_all("message_broker", "manager")
+        self.assertEqual(self.system.run("awaken").returncode, 0)
+        launch = self.running_launch()
+        return daemons, self.runner_of(launch), int(self.system.read("child"))
+
+    def test_r4_r8_a_killed_runner_is_reported_and_nothing_is_left(self):
+        _, runner, child = self.start_hold()
+        after = self.system.mark()
+        os.kill(runner, signal.SIGKILL)
+        self.system.wait_for_line(r"hold.*crash|crash.*hold", after)
+        harness.wait_until(lambda: not is_running(child), "the end of what the worker started", 15)
+
+    def test_r4_r8_so_is_one_that_is_killed_with_its_manager(self):
+        daemons, runner, child = self.start_hold()
+        self.kill(daemons["manager"])
+        os.kill(runner, signal.SIGKILL)
+        harness.wait_until(lambda: not is_running(runner), "the end of the runner")
+        self.assertTrue(is_running(child))
+        after = self.system.mark()
+        self.system.start("manager")
+        self.system.wait_for_line(r"hold.*runner killed|runner killed.*hold", after)
+        harness.wait_until(lambda: not is_running(child), "the end of what the worker started", 15)
+
+    def test_r6_what_was_kept_without_a_system_is_taken_when_it_is_back(self):
+        self.configure()
+        self.system.write("go", "")
+        self.assertEqual(self.system.run("hold").returncode, 5)
+        self.assertEqual(len(os.listdir(self.system.path("state/spool"))), 1)
+        self.system.start_all("message_broker", "manager")
+        self.system.wait_for_checklist("held", {"done": True})
+        harness.wait_until(lambda: not os.listdir(self.system.path("state/spool")), "the spool is empty")
+        self.assertEqual(len(re.findall(r"received message from hold: \(success\)", self.system.log())), 1)
 
 
 if __name__ == "__main__":

@@ -740,7 +740,7 @@ class EndedByUs(Contract):
 class Leftovers(Contract):
     LEAVES = """\
         setsid sh -c 'echo $$ >%s.new; mv %s.new %s; exec sleep 60' &
-        while [ ! -e %s ]; do sleep 0.02; done
+        while ! grep -q sleep "/proc/$(cat %s)/comm"; do sleep 0.02; done 2>/dev/null
         """
 
     def test_after_a_success_they_are_left_and_named(self):

@@ -13,7 +13,7 @@ enum {
 	/* Nobody listens: that is over within a second when the broker is started again. */
 	CLOSED_WAIT_FIRST_MS = 250,
 	/* ... and after a longer absence the manager hears of an end within 5 s (promises.md, R4). */
-	CLOSED_WAIT_MOST_MS = 4000,
+	CLOSED_WAIT_MOST_MS = 3000,
 	/* Nobody answers: the broker or the manager has died in between. */
 	SILENT_WAIT_FIRST_MS = 2000,
 	SILENT_WAIT_MOST_MS = 60000,
