@@ -24,7 +24,6 @@ from sweep_office import DAY
 POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100}
 LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400}
 RUNNERS = ["first:2", "failing:1", "crashing:1", "asker:1", "third:2"]  # which runner, of those of that worker
-ARGUMENTS = {"first:2": "6", "failing:1": "2", "crashing:1": "7", "asker:1": "4", "third:2": "6"}
 RESTART_CALLS_MOST = 150    # the second kill comes somewhere in so many calls
 DIFFER_MOST = 0.25          # how much N may differ between two runs
 REACHED_LEAST = 0.7         # of the kills that were meant: the others ended before their call came
@@ -63,9 +62,7 @@ class Run:
         name = {"runner": "manager", "broker": "message_broker"}.get(head.split("=")[0], head)
         self.scene = Scene(rng, name, make_plan(point), groups, SLOTS if head == "scheduler" else 0)
         self.meant = sum("count" not in kill for kill in point.split("/")[1:])
-        if head.startswith("runner="):
-            which = head.split("=")[1]
-            self.scene.followed = (which.split(":")[0], ARGUMENTS[which])
+        self.scene.runner_dies = head.startswith("runner=")
 
     def play(self):
         scene = self.scene

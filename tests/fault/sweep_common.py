@@ -62,7 +62,8 @@ class Scene(Judge):
         self.checklist = {}
         self.replies = self.put_off = 0
         self.restarts = 0
-        self.followed = None    # (worker, argument) whose runner is the target
+        self.runner_dies = False        # the target is a runner, and not all of the manager's
+        self.followed = None            # (worker, argument) of that runner
         self.on_look = None
         self.kill_at = None
         self.timed_kills = 0
@@ -271,11 +272,10 @@ class Scene(Judge):
         name = "supervisor" if "supervisor" in self.running else "manager"
         end = time.monotonic() + QUIET_S
         while time.monotonic() < end:
-            daemon, before = self.running[name], len(self.log())
-            daemon.popen.send_signal(signal.SIGHUP)
-            # An error may keep it from reading, or from saying so: it is told again.
-            if self.wait(lambda: self.running[name] is not daemon or "[manager] read config" in self.log()[before:],
-                         0.2 if self.forgiving else QUIET_S):
+            before = len(self.log())
+            self.running[name].popen.send_signal(signal.SIGHUP)
+            # An error may keep it from reading, or from saying so: it is told again. Started anew, it reads it, too.
+            if self.wait(lambda: "[manager] read config" in self.log()[before:], 0.2 if self.forgiving else QUIET_S):
                 return
         self.violate("R19", f"the manager does not reload: {self.log()[-300:]}")
 

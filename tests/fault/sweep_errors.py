@@ -89,9 +89,7 @@ class Run:
         name = "manager" if self.head.startswith("runner=") else self.head
         self.scene = Scene(random.Random(f"{seed} {point}"), name, [self.tracing()], groups,
                            SLOTS if self.head == "scheduler" else 0, forgiving=True)
-        if self.head.startswith("runner="):
-            which = self.head.split("=")[1]
-            self.scene.followed = (which.split(":")[0], RUNNERS[which])
+        self.scene.runner_dies = self.head.startswith("runner=")
         if self.scene.plan == [None]:
             self.scene.plan = []
             self.prepare_allocations()
@@ -120,6 +118,8 @@ class Run:
     def prepare_allocations(self):
         number = self.what.split(":")[1]
         process = self.head.split("=")[1].split(":")[0] if "=" in self.head else self.head
+        if "=" in self.head:
+            self.scene.followed = (process, RUNNERS[self.head.split("=")[1]])
         self.scene.first_environment = {
             "LD_PRELOAD": ALLOC_FAULT, "NOWCAST_ALLOC_PROCESS": process, "NOWCAST_ALLOC_FAIL_AT": number.rstrip("+"),
             "NOWCAST_ALLOC_ONWARD": str(int("+" in number)), "NOWCAST_ALLOC_COUNT": self.scene.path("allocations")}

@@ -241,6 +241,13 @@ class Daemon:
                 return line if len(line.split()) > 3 or not call else f"{line}{call[0][len(number):]}"
         return None
 
+    def followed(self):
+        """(worker, argument) whose runner is traced."""
+        for line in self.calls():
+            if line.startswith("follows "):
+                return tuple(line.split()[1:3])
+        return None
+
     def counted(self):
         return sum(line[:1].isdigit() for line in self.calls())
 

@@ -6,7 +6,8 @@
  *   --report FILE      one line for each call that was counted: `N NAME DETAIL`; then what was done, as
  *                      `killed before N NAME DETAIL`, `failed N NAME DETAIL`, `end STATUS`
  *   --counter FILE     eight bytes, kept up to date: how many calls of any kind there were
- *   --follow NAME[:K]  not the command, but the K-th process that it starts with NAME as first argument
+ *   --follow NAME[:K]  not the command, but the K-th process that it starts with NAME as first argument;
+ *                      reported as `follows NAME ARGUMENT` (its third one)
  *   --all              count also the calls that only read
  *   --kill-before N    SIGKILL, and call N is not made
  *   --kill-after N     SIGKILL when it was made
@@ -253,10 +254,20 @@ static void syscall_stop(struct tracer *t, pid_t pid)
 
 /* --- processes --- */
 
+/* Argument `number` among the `count` bytes of a command line; empty: it has no such one. */
+static const char *word_of(const char *line, size_t count, int number)
+{
+	const char *word = line;
+
+	while (number-- > 0 && word < line + count)
+		word += strlen(word) + 1;
+	return word < line + count ? word : "";
+}
+
 /* Is that new program the one to follow? */
 static bool is_wanted(struct tracer *t, pid_t pid)
 {
-	char name[64], line[512], *argument;
+	char name[64], line[512];
 	size_t count;
 	FILE *file;
 
@@ -269,10 +280,12 @@ static bool is_wanted(struct tracer *t, pid_t pid)
 	count = fread(line, 1, sizeof(line) - 1, file);
 	(void)fclose(file);
 	line[count] = '\0';
-	argument = line + strlen(line) + 1;
-	if (argument >= line + count || strcmp(argument, t->follow) != 0)
+	if (strcmp(word_of(line, count, 1), t->follow) != 0 || --t->follow_which != 0)
 		return false;
-	return --t->follow_which == 0;
+	/* nowcast WORKER CONFIG ARGUMENTS */
+	(void)fprintf(t->report, "follows %s %s\n", t->follow, word_of(line, count, 3));
+	(void)fflush(t->report);
+	return true;
 }
 
 static void new_program(struct tracer *t, pid_t pid)
