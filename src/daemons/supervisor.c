@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ enum {
 	LEFTOVERS_MOST = 256,
 	LEFTOVER_LOOK_MS = 50,
 	STRANGER_LOOK_MS = 200,
+	LOCK_WAIT_MS = 1000,
 };
 
 /* --- who comes after whom --- */
@@ -490,18 +492,34 @@ static bool reload(void *argument, struct config *config)
 
 /* --- beginning and end --- */
 
+/*
+ * A supervisor that was killed while it was starting a process leaves the lock, and the door, to that process
+ * until its exec, a moment later. After that it has the mark by which we know what is left.
+ */
+static bool lock_soon(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int64_t end_ms = clock_mono_ms() + LOCK_WAIT_MS;
+
+	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		if ((errno != EAGAIN && errno != EACCES) || clock_mono_ms() >= end_ms)
+			return false;
+		(void)poll(NULL, 0, 10); /* before the loop runs: nobody waits */
+	}
+	return true;
+}
+
 /* One supervisor on one state. The lock goes with the process, however it ends. */
 static enum nc_err take_lock(struct supervisor *s, struct error *error)
 {
 	const struct config *config = s->daemon.config;
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *path = path_join(config->state_directory, "supervisor.lock");
 	enum nc_err err = NC_OK;
 
 	if (path == NULL)
 		return error_nomem(error);
 	s->lock_fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	if (s->lock_fd < 0 || fcntl(s->lock_fd, F_OFD_SETLK, &lock) < 0)
+	if (s->lock_fd < 0 || !lock_soon(s->lock_fd))
 		err = s->lock_fd >= 0 && (errno == EAGAIN || errno == EACCES)
 			      ? error_set(error, NC_ERR_REFUSED,
 					"another supervisor runs for the state in %s; `nowcast "

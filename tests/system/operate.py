@@ -224,6 +224,18 @@ class All(Operated):
         self.assertNotEqual(self.status()["since"], supervisor["since"])
         self.assertTrue(is_running(worker))
 
+    def test_the_supervisor_of_a_manager_alone_takes_orders_too(self):
+        supervisor = self.system.start("manager", "--supervised", "--ignore-checklist")
+        before = self.pids()
+        self.assertEqual(list(before), ["manager"])
+        self.order("restart")
+        after = self.pids()
+        self.assertEqual((list(after), after == before), (["manager"], False))
+        with open(f"/proc/{supervisor.pid}/cmdline", "rb") as file:
+            self.assertEqual(file.read().split(b"\0")[1:-2], [b"manager", b"--supervised"])
+        self.order("down")
+        self.assertEqual(supervisor.wait(), 0)
+
     def test_who_waits_for_readiness_by_a_descriptor_hears_of_it_again(self):
         supervisor = self.system.start_supervisor()
         supervisor.said = b""

@@ -4,15 +4,20 @@
 NOWCAST_TEST_BINARY names the program. The class SlowTimes waits for the real 30 and 60 s of the promises.
 """
 import datetime
+import fcntl
 import os
 import re
 import shutil
 import signal
+import struct
 import time
 import unittest
 
 import harness
 from harness import DAEMONS, children_of, is_running, wait_until
+
+
+F_OFD_SETLK = 37
 
 
 def moment_of(line):
@@ -205,6 +210,27 @@ class Restart(Supervised):
         for name, pid in before.items():
             self.assertTrue(is_running(pid), name)
         self.assert_a_chain_runs()
+
+    def test_of_several_that_start_at_once_one_runs(self):
+        started = [self.system.start("supervisor", wait=False) for _ in range(5)]
+        wait_until(lambda: sum(process.popen.poll() is not None for process in started) == 4, "the end of four", 20,
+                   self.system.tail)
+        left, = (process for process in started if process.popen.poll() is None)
+        self.assertEqual([process.popen.poll() for process in started if process is not left], [75] * 4)
+        left.wait_ready()
+        self.assertEqual(len(self.said("starting message_broker$")), 1)
+        self.assertEqual(left.stop(), 0)
+
+    def test_a_process_between_fork_and_exec_holds_nobody_up(self):
+        # The lock of a supervisor that was killed, in the hands of what it was starting.
+        self.system.start_supervisor().stop()
+        mark = self.system.mark()
+        with open(self.system.path("state/supervisor.lock"), "r+b") as lock:
+            fcntl.fcntl(lock, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+            supervisor = self.system.start("supervisor", wait=False)
+            self.system.wait_for_line(r"\[supervisor\] read config from ", mark)
+            self.assertIsNone(supervisor.popen.poll())
+        supervisor.wait_ready()
 
     def test_a_place_that_somebody_else_holds_is_an_alarm_at_once(self):
         self.system.start("message_broker")

@@ -569,6 +569,11 @@ static const char varied[] =
 	"  - a.awakn: {every: day, at: 15:15, cmd line opts: a b}\n"
 	"workers:\n"
 	"  default: {command: [a, <worker>], success: '<arguments[0]>', retry: {times: 3}}\n"
+	"supervisor:\n"
+	"  restart: {wait: 1}\n"
+	"  programs:\n"
+	"    a: {command: [a], after: manager, ready: {file: a}}\n"
+	"    b: {command: [b, c], after: [a], ready: {port: 1}}\n"
 	"deployment: [a, {b: [$(NOWCAST.ENV.NOWCAST_LOGS)]}, {$(NOWCAST.ENV.NOWCAST_LOGS): 1}]\n";
 
 static enum nc_err load_for_findings(const char *text, struct findings *findings)
