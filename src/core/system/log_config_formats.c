@@ -41,8 +41,8 @@ static void read_format_text(struct log_reader *reader, const struct value *map,
 			what);
 		return;
 	}
-	err = log_format_create(text != NULL ? text : "%(message)s", date_format, &named->format,
-		&foreign, &error);
+	err = log_format_create(
+		text != NULL ? text : "%(message)s", date_format, &named->format, &foreign, &error);
 	if (err == NC_ERR_NOMEM) {
 		reader->nomem = true;
 	} else if (err != NC_OK) {
