@@ -265,6 +265,14 @@ class Mail(unittest.TestCase):
         self.assertEqual(seen(host.mails[0])["text"], "CRITICAL [worker] the password is ***, the token ***")
         self.assertEqual(self.lines()[0], "CRITICAL [worker] the password is ***, the token ***")
 
+    def test_without_the_encryption_that_was_asked_for_nothing_is_sent(self):
+        host = self.host()
+        self.configure(host.port, credentials=["operator", "pass word"], secure=[])
+        self.log(["worker", 50, "for nobody else"])
+        self.send("--once", status=1)
+        self.assertEqual((host.mails, len(self.waiting())), ([], 1))
+        self.assertRegex(self.lines()[-1], "1 mail could not be sent, .*(STARTTLS|TLS|SSL)")
+
     def test_what_is_too_much_or_no_mail_is_given_up_with_a_word(self):
         host = self.host()
         self.configure(host.port)

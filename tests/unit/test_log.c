@@ -21,6 +21,7 @@
 #include "core/system/file.h"
 #include "core/system/log_batch.h"
 #include "core/system/log_internal.h"
+#include "failing_malloc.h"
 
 /* 2026-11-24 04:00:00.123456 UTC */
 #define SOME_TIME_NS INT64_C(1795492800123456000)
@@ -651,6 +652,48 @@ static void wrong_keys_of_handlers_are_named(void **state)
 		"timeout of the handler h must be a number of seconds");
 }
 
+/* R21: a section is read whole, or memory is said to be out. */
+static void no_failed_allocation_is_taken_for_a_section(void **state)
+{
+	struct fixture *f = *state;
+	bool failed = FAILING_MALLOC;
+	long said = 0;
+
+	set_section(f, "logging:\n"
+		       "  version: 1\n"
+		       "  formatters: {f: {format: '%(asctime)s %(message)s', datefmt: '%Y'}}\n"
+		       "  filters: {work: {name: worker}}\n"
+		       "  handlers:\n"
+		       "    a: {class: logging.StreamHandler, formatter: f, filters: [work]}\n"
+		       "    b: {class: " ROTATING ", filename: b, maxBytes: 1 MB, backupCount: 2}\n"
+		       "    c: {class: " TIMED ", filename: c, when: midnight}\n"
+		       "    d: {class: nowcast.JsonFile, filename: d, backupCount: 1}\n"
+		       "    e: {class: " SYSLOG ", address: [localhost, 514]}\n"
+		       "    g: {class: nowcast.Journal}\n"
+		       "    h: {class: " SMTP ", " MAIL ", credentials: [u, p]}\n"
+		       "  loggers: {x: {handlers: [a, b], filters: [work]}}\n"
+		       "  root: {level: DEBUG, handlers: [a, b, c, d, e, g, h]}\n");
+	for (long nth = 1; failed; nth++) {
+		struct log_setup *setup = NULL;
+		struct error error;
+		enum nc_err err;
+
+		memory_fail_at(nth);
+		err = log_setup_load(&f->config, LOG_MODE_NORMAL, &setup, &error);
+		failed = memory_has_failed();
+		if (err != NC_OK && err != NC_ERR_NOMEM)
+			fail_msg("allocation %ld failed: %s", nth, error.text);
+		if (err == NC_OK && (setup->handlers_count != 7 || setup->loggers_count != 2))
+			fail_msg("allocation %ld failed: a part of the section", nth);
+		said += err == NC_ERR_NOMEM;
+		log_setup_destroy(setup);
+		if (memory_outstanding() != 0)
+			fail_msg("allocation %ld failed, and %ld were not freed", nth,
+				memory_outstanding());
+	}
+	assert_true(said > 50 || !FAILING_MALLOC);
+}
+
 /* --- filters, forms, secrets --- */
 
 static void filters_let_loggers_pass_by_name(void **state)
@@ -1248,6 +1291,7 @@ int main(void)
 		WITH_FILES(every_problem_of_the_section_is_found_with_its_place),
 		WITH_FILES(what_has_no_effect_is_said),
 		WITH_FILES(wrong_keys_of_handlers_are_named),
+		WITH_FILES(no_failed_allocation_is_taken_for_a_section),
 		WITH_FILES(filters_let_loggers_pass_by_name),
 		WITH_FILES(a_json_file_has_one_object_a_line),
 		WITH_FILES(a_secret_is_in_no_line),

@@ -72,6 +72,24 @@ static void the_longer_one_wins_and_each_line_counts(void **state)
 	check("{}", "second line of it", "***");
 }
 
+static void the_environment_file_has_secrets_too(void **state)
+{
+	struct environment_entry entries[] = {
+		{ (char *)(uintptr_t) "FILE_TOKEN", (char *)(uintptr_t) "from a file" },
+		{ (char *)(uintptr_t) "OTHER", (char *)(uintptr_t) "no secret" },
+	};
+	const struct config config = { .environment = { entries, 2 } };
+	struct secrets *secrets = NULL;
+	struct buffer out;
+
+	buffer_init(&out);
+	assert_int_equal(secrets_create(&config, &secrets, NULL), NC_OK);
+	secrets_mask(secrets, "from a file, no secret", &out);
+	assert_string_equal(out.data, "***, no secret");
+	buffer_finish(&out);
+	secrets_destroy(secrets);
+}
+
 static void one_from_the_configuration_may_be_added(void **state)
 {
 	struct secrets *secrets = create(NULL);
@@ -96,6 +114,7 @@ int main(void)
 		cmocka_unit_test(the_section_adds_names_and_takes_them_out),
 		cmocka_unit_test(what_is_short_is_left_alone),
 		cmocka_unit_test(the_longer_one_wins_and_each_line_counts),
+		cmocka_unit_test(the_environment_file_has_secrets_too),
 		cmocka_unit_test(one_from_the_configuration_may_be_added),
 	};
 

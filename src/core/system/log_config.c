@@ -65,6 +65,8 @@ static void read_logger_handlers(struct log_reader *reader, const struct value *
 		buffer_init(&name);
 		if (value_print_scalar(item, &name) == NC_OK)
 			handler = find_handler(reader, item, name.data, what);
+		else if (name.failed)
+			reader->nomem = true;
 		else
 			log_reader_error(reader, FINDING_WRONG_KIND, item,
 				"`handlers` of %s must be a list of names", what);

@@ -19,6 +19,7 @@ static void read_format_text(struct log_reader *reader, const struct value *map,
 	const struct value *style = value_map_get(map, "style");
 	const char *foreign = NULL;
 	struct error error;
+	enum nc_err err;
 
 	if (value_map_get(map, "()") != NULL) {
 		log_reader_error(reader, FINDING_NOT_SUPPORTED, value_map_get(map, "()"),
@@ -40,8 +41,11 @@ static void read_format_text(struct log_reader *reader, const struct value *map,
 			what);
 		return;
 	}
-	if (log_format_create(text != NULL ? text : "%(message)s", date_format, &named->format,
-		    &foreign, &error) != NC_OK) {
+	err = log_format_create(
+		text != NULL ? text : "%(message)s", date_format, &named->format, &foreign, &error);
+	if (err == NC_ERR_NOMEM) {
+		reader->nomem = true;
+	} else if (err != NC_OK) {
 		const struct value *at = value_map_get(map, "format");
 
 		log_reader_error(reader, FINDING_BAD_FORMAT, at != NULL ? at : map, "in %s: %s",

@@ -130,7 +130,9 @@ int log_reader_level(
 	if (value == NULL || value_is(value, VALUE_NULL))
 		return otherwise;
 	buffer_init(&text);
-	if (value_print_scalar(value, &text) != NC_OK) {
+	if (value_print_scalar(value, &text) != NC_OK && text.failed) {
+		reader->nomem = true;
+	} else if (value_kind(value) >= VALUE_SET) {
 		log_reader_error(reader, FINDING_UNKNOWN_LEVEL, value,
 			"the level of %s must be a name or a number", what);
 	} else if (!log_level_parse(text.data, &level)) {

@@ -112,24 +112,39 @@ static enum nc_err add_variable(struct secrets *secrets, const struct value *lis
 	return err;
 }
 
+static enum nc_err add_all(
+	struct secrets *secrets, const struct config *config, struct error *error)
+{
+	const struct value *list = config != NULL ? value_map_get(config->tree, "secrets") : NULL;
+	size_t count = config != NULL ? config->environment.count : 0;
+	enum nc_err err = NC_OK;
+
+	for (char **variable = environ; err == NC_OK && variable != NULL && *variable != NULL;
+		variable++)
+		err = add_variable(secrets, list, *variable, error);
+	for (size_t i = 0; err == NC_OK && i < count; i++) {
+		const struct environment_entry *entry = &config->environment.entries[i];
+
+		if (is_secret_name(list, entry->name))
+			err = secrets_add(secrets, entry->value, error);
+	}
+	return err;
+}
+
 enum nc_err secrets_create(
 	const struct config *config, struct secrets **ret_secrets, struct error *error)
 {
-	const struct value *list = config != NULL ? value_map_get(config->tree, "secrets") : NULL;
 	struct secrets *secrets = calloc(1, sizeof(*secrets));
+	enum nc_err err;
 
 	if (secrets == NULL)
 		return error_nomem(error);
-	for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
-		enum nc_err err = add_variable(secrets, list, *variable, error);
-
-		if (err != NC_OK) {
-			secrets_destroy(secrets);
-			return err;
-		}
-	}
-	*ret_secrets = secrets;
-	return NC_OK;
+	err = add_all(secrets, config, error);
+	if (err == NC_OK)
+		*ret_secrets = secrets;
+	else
+		secrets_destroy(secrets);
+	return err;
 }
 
 void secrets_destroy(struct secrets *secrets)

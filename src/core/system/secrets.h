@@ -10,7 +10,8 @@
  * and tell what the secret is. Of a value with several lines (a private key) each line counts by itself,
  * because output is logged line by line.
  *
- * The environment is read once, by secrets_create(). A struct secrets does not change after that (but by
+ * The environment, and the environment file of the configuration, are looked at once, by secrets_create().
+ * A struct secrets does not change after that (but by
  * secrets_add()), so any number of threads may mask with it.
  *
  * Depends on core/data, core/system/config.
