@@ -4,12 +4,15 @@ the very moment that matters. The kill sweep and the soak try all moments; these
 
 NOWCAST_TEST_BINARY names the program.
 """
+import contextlib
 import os
 import pathlib
 import signal
+import sqlite3
 import sys
 import time
 import unittest
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -112,6 +115,17 @@ class Launches(Story):
         self.seen("works", "success")
         harness.wait_until(lambda: not os.listdir(spool), "the spool is empty")
 
+    def test_r7_one_that_is_over_says_nothing_more(self):
+        speaker = {"source": "works", "launch": str(uuid.uuid4()), "token": "0123456789abcdef" * 2}
+
+        def say(**words):
+            return self.system.ask({**speaker, "payload": None, "id": str(uuid.uuid4()), **words})["type"]
+        self.assertEqual(say(event="started", payload={"arguments": ["7"], "pid": os.getpid(), "by hand": True}), "ack")
+        self.assertEqual(say(type="failure", report={"exit status": 1}), "ack")
+        self.assertEqual(say(type="success"), "stale")
+        self.seen("works", "failure")
+        self.assertEqual(len(self.ledger.lines("seen")), 1)
+
     def test_r8_what_the_worker_of_a_killed_runner_had_started_goes_too(self):
         self.system.write("worker.sh", load.WORKER.replace("works) sleep 2", "works) leave_behind 9000; sleep 1000"), 0o755)
         left = self.system.path(load.LEFT_BEHIND)
@@ -163,8 +177,12 @@ class State(Story):
         self.seen("fails", "failure")
         self.daemons["manager"].stop()
         path = self.system.path("state/state.db")
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            # A page that nobody reads at the start but to look whether it is whole.
+            page = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages_received'").fetchone()[0]
+            size = database.execute("PRAGMA page_size").fetchone()[0]
         with open(path, "r+b") as file:
-            file.seek(4096)  # the head of the second page
+            file.seek((page - 1) * size)
             file.write(b"\xff" * 100)
         with open(path, "rb") as file:
             before = file.read()
