@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """A whole deployment as its operators have it: the rules of SalishSeaCast against what their system did.
 
-usage: salishsea.py NOWCAST        (or $NOWCAST_TEST_BINARY)
+usage: salishsea.py NOWCAST BRAIN_DAY
 
 The directory is $NOWCAST_TEST_SALISHSEA, else ../shared/salishsea beside the checkout; without it, the test is
 skipped (exit status 77). `cases.json` says itself what its fields mean. Each case is one message, asked of
-`nowcast next --json`; each sequence is a day, whose groups are kept here by the few lines of `Group`.
+`nowcast next --json`; each sequence is a day of messages, judged by the manager's own code (brain_day), with its
+groups.
 """
 
 import json
@@ -131,47 +132,39 @@ def run_case(deployment, case):
         complain(case["id"], f"expected the group {expected['race']}, got {got['hold until']}")
 
 
-class Group:
-    """What holds back the launches after its members until each has ended."""
-
-    def __init__(self):
-        self.waiting, self.held = set(), []
-
-    def after(self, worker, decision):
-        """What is launched now."""
-        now = decision["next"]
-        if worker in self.waiting:
-            self.waiting.remove(worker)
-            self.held += now
-            now = []
-            if not self.waiting:
-                now, self.held = self.held, []
-        if decision["hold until"]:
-            self.waiting = set(decision["hold until"])
-        return now
+def waiting_and_held(groups):
+    """The workers that all open groups wait for, and the launches that they hold."""
+    return (sorted(member.split(" ")[0] for group in groups for member in group["waits for"]),
+            [launch for group in groups for launch in group["holds"]])
 
 
-def run_sequence(deployment, sequence):
+def as_command(launch):
+    return " ".join([launch["worker"], *launch["args"]]) + ("" if launch["host"] == "localhost" else f" on {launch['host']}")
+
+
+def run_sequence(deployment, brain_day, sequence):
+    """All messages of the day, one after the other, by the manager's own code."""
     deployment.configure({key: value for key, value in deployment.production.items()
                           if key not in deployment.frame and key != "slack notifications"})
-    checklist, group = {}, Group()
-    for number, step in enumerate(sequence["steps"], 1):
-        name = f"{sequence['name']}, step {number}"
-        payload = real(step["payload"])
-        done = deployment.next(step["worker"], step["type"], payload, checklist, sequence["now"])
-        if done.returncode != 0:
-            complain(name, f"exit status {done.returncode}: {done.stderr}")
-            return
-        key = deployment.workers[step["worker"]].get("checklist key")
-        if payload is not None and key is not None:
-            old = checklist.get(key)
-            checklist[key] = {**old, **payload} if isinstance(old, dict) and isinstance(payload, dict) else payload
-        got, expected = group.after(step["worker"], json.loads(done.stdout)), step["expect"]
-        if got != launches(expected["launch"]):
-            complain(name, f"expected {launches(expected['launch'])}, got {got}")
+    messages = "".join(
+        yaml.dump({"source": step["worker"], "type": step["type"], "payload": real(step["payload"])}, Dumper=Dumper,
+                  default_flow_style=True, width=1 << 20) for step in sequence["steps"])
+    done = subprocess.run([brain_day, deployment.path("nowcast.yaml"), deployment.path("next_workers.yaml"), sequence["now"]],
+                          input=messages, env=deployment.environment, capture_output=True, text=True, timeout=60, check=False)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode != 0 or len(results) != len(sequence["steps"]):
+        complain(sequence["name"], f"exit status {done.returncode}, {len(results)} answers: {done.stderr}")
+        return
+    for number, (step, result) in enumerate(zip(sequence["steps"], results), 1):
+        name, expected = f"{sequence['name']}, step {number}", step["expect"]
+        if result["reply"] != expected["reply"]["type"]:
+            complain(name, f"expected the reply {expected['reply']['type']}, got {result['reply']}")
+        if result["launch"] != launches(expected["launch"]):
+            complain(name, f"expected {launches(expected['launch'])}, got {result['launch']}")
         after = expected["race after"] or {"must finish": [], "held": []}
-        if sorted(after["must finish"]) != sorted(group.waiting) or launches(after["held"]) != group.held:
-            complain(name, f"expected the group {after}, got {sorted(group.waiting)} with {group.held}")
+        wanted = sorted(after["must finish"]), [as_command(launch) for launch in launches(after["held"])]
+        if waiting_and_held(result["groups"]) != wanted:
+            complain(name, f"expected the group {wanted}, got {result['groups']}")
 
 
 def check_files(deployment):
@@ -190,7 +183,7 @@ def check_files(deployment):
 
 
 def main():
-    nowcast = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.environ["NOWCAST_TEST_BINARY"])
+    nowcast, brain_day = (os.path.abspath(program) for program in sys.argv[1:])
     if not os.path.isfile(os.path.join(PLACE, "cases.json")):
         print(f"SKIPPED: the recorded cases are not there: {PLACE}")
         return SKIPPED
@@ -203,7 +196,7 @@ def main():
         for case in recorded["cases"]:
             run_case(deployment, case)
         for sequence in recorded["sequences"]:
-            run_sequence(deployment, sequence)
+            run_sequence(deployment, brain_day, sequence)
     cases, sequences = len(recorded["cases"]), len(recorded["sequences"])
     if cases == 0 or sequences == 0:
         complain("cases.json", "there is nothing in it")
