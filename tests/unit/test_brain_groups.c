@@ -1,0 +1,363 @@
+/* core/decide/brain_groups: what is held, until when, and in which order */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/decide/brain.h"
+#include "core/system/log.h"
+
+#define NOON INT64_C(1795608000000000000)
+#define HOUR (INT64_C(3600) * 1000000000)
+
+static struct config_type types[] = {
+	{ (char *)"success", (char *)"well" },
+	{ (char *)"success 06", (char *)"well" },
+	{ (char *)"success 12", (char *)"well" },
+	{ (char *)"failure", (char *)"badly" },
+	{ (char *)"half way", (char *)"goes on" },
+};
+#define WORKER(n)                                                                                  \
+	{                                                                                          \
+		.name = (char *)(n), .types = types, .types_count = ARRAY_LEN(types)               \
+	}
+static struct config_worker workers[] = { WORKER("opens"), WORKER("other"), WORKER("a"), WORKER("b"),
+	WORKER("c"), WORKER("next") };
+static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
+
+struct fixture {
+	struct rules *rules;
+	struct store *store;
+	struct brain *brain;
+	struct transaction t;
+	char launched[200];
+};
+
+static int begin(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	return store_open(NULL, &f->store, NULL) != NC_OK;
+}
+
+static int end(void **state)
+{
+	struct fixture *f = *state;
+
+	transaction_finish(&f->t);
+	brain_destroy(f->brain);
+	store_close(f->store);
+	rules_destroy(f->rules);
+	free(f);
+	return 0;
+}
+
+static void use_rules(struct fixture *f, const char *text)
+{
+	struct findings findings;
+	struct error error = { 0 };
+
+	findings_init(&findings);
+	if (rules_read("r.yaml", text, strlen(text), &config, &f->rules, &findings, &error) != NC_OK)
+		fail_msg("%s", error.text);
+	findings_finish(&findings);
+	assert_int_equal(
+		brain_create(&config, f->rules, f->store, "boot", &f->brain, &error), NC_OK);
+}
+
+/* `next a, next b`: what the last transaction launches. */
+static const char *launched(struct fixture *f)
+{
+	size_t len = 0;
+
+	f->launched[0] = '\0';
+	for (size_t i = 0; i < f->t.launches_count; i++) {
+		len += (size_t)snprintf(f->launched + len, sizeof(f->launched) - len, "%s%s",
+			i > 0 ? ", " : "", f->t.launches[i].worker);
+		for (size_t k = 0; k < f->t.launches[i].arguments_count; k++)
+			len += (size_t)snprintf(f->launched + len, sizeof(f->launched) - len, " %s",
+				f->t.launches[i].arguments[k]);
+	}
+	return f->launched;
+}
+
+static const char *tell(struct fixture *f, const char *worker, const char *type)
+{
+	char text[200];
+
+	transaction_finish(&f->t);
+	(void)snprintf(text, sizeof(text), "{source: %s, type: %s, payload: null}", worker, type);
+	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
+	assert_string_equal(f->t.reply.type, "ack");
+	return launched(f);
+}
+
+static bool noted(const struct fixture *f, int level, const char *part)
+{
+	for (size_t i = 0; i < f->t.notes_count; i++)
+		if (f->t.notes[i].level == level && strstr(f->t.notes[i].text, part) != NULL)
+			return true;
+	return false;
+}
+
+static size_t open_groups(struct fixture *f)
+{
+	struct store_group *groups;
+	size_t count = 0;
+
+	assert_int_equal(store_open_groups(f->store, &groups, &count, NULL), NC_OK);
+	store_groups_free(groups, count);
+	return count;
+}
+
+#define AFTER_ABC                                                                                  \
+	"a: [{on: <type>, launch: next a}, {on: success <x>, launch: next a}]\n"                   \
+	"b: [{on: <type>, launch: next b}]\n"                                                      \
+	"c: [{on: <type>, launch: next c}]\n"
+
+static void launches_are_held_in_order_and_released_together(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, launch: [a, b], hold until all have ended: [a, b]}]\n"
+		     AFTER_ABC);
+	assert_string_equal(tell(f, "opens", "success"), "a, b");
+	assert_string_equal(tell(f, "b", "success"), "");
+	assert_string_equal(tell(f, "b", "failure"), ""); /* ended already, and still held */
+	assert_string_equal(tell(f, "c", "success"), "next c");
+	assert_string_equal(tell(f, "a", "failure"), "next b, next b, next a");
+	assert_true(noted(f, LEVEL_INFO, "all have ended"));
+	assert_int_equal(open_groups(f), 0);
+	assert_string_equal(tell(f, "b", "success"), "next b");
+}
+
+static void a_word_on_the_way_is_no_end(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n"
+		     "a: [{on: half way, launch: next a}, {on: success, launch: next b}]\n");
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "a", "half way"), "");
+	assert_string_equal(tell(f, "a", "success"), "next a, next b");
+}
+
+static void a_member_with_a_pattern_ends_with_what_matches_it_or_a_crash(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a success 12]}]\n"
+		     "a: [{on: [success 06, success 12, crash], launch: next a}]\n");
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "a", "success 06"), "next a"); /* no message of the member */
+	assert_int_equal(open_groups(f), 1);
+	assert_string_equal(tell(f, "a", "success 12"), "next a");
+	assert_int_equal(open_groups(f), 0);
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "a", "crash"), "next a");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void what_belongs_to_several_groups_waits_for_the_last(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
+		     "other: [{on: success, hold until all have ended: [a, c]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "other", "success");
+	assert_int_equal(open_groups(f), 2);
+	assert_string_equal(tell(f, "a", "success"), "");
+	assert_string_equal(tell(f, "b", "success"), "next b"); /* the first group holds it no more */
+	assert_int_equal(open_groups(f), 1);
+	assert_string_equal(tell(f, "c", "success"), "next a, next c");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void an_end_counts_also_when_its_rule_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
+		     "a: [{on: success, launch: \"next <payload[x]>\"}]\n"
+		     "b: [{on: success, launch: next b}]\n");
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "b", "success"), "");
+	assert_string_equal(tell(f, "a", "success"), "next b");
+	assert_true(noted(f, LEVEL_CRITICAL, "the rules failed"));
+}
+
+static void a_rule_that_fails_declares_no_group(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a], launch: \"next <payload[x]>\"}]\n");
+	tell(f, "opens", "success");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void a_failure_drops_what_is_held_when_the_rule_says_so(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b], if one fails: drop}]\n"
+		     AFTER_ABC);
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "a", "success"), "");
+	/* What the failure itself leads to is not held: the group is closed. */
+	assert_string_equal(tell(f, "b", "failure"), "next b");
+	assert_true(noted(f, LEVEL_CRITICAL, "1 launch was dropped: next a"));
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void the_same_rule_declaring_it_anew_replaces_it(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, launch: c, hold until all have ended: [a, b, opens]}]\n"
+		     AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "a", "success");
+	/* The one that is replaced does not hold what the new message leads to. */
+	assert_string_equal(tell(f, "opens", "success"), "c");
+	assert_true(noted(f, LEVEL_CRITICAL, "declared it anew; 1 launch was dropped: next a"));
+	assert_int_equal(open_groups(f), 1);
+}
+
+static void clearing_the_checklist_closes_no_group(void **state)
+{
+	static struct config_type clear[] = { { (char *)"clear checklist", (char *)"clear" } };
+	static const char text[] = "{source: other, type: clear checklist, payload: null}";
+	struct config_worker with_clear[ARRAY_LEN(workers)];
+	struct config clearing = config;
+	struct fixture *f = *state;
+
+	memcpy(with_clear, workers, sizeof(workers));
+	with_clear[1].types = clear;
+	with_clear[1].types_count = 1;
+	clearing.workers = with_clear;
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	brain_configure(f->brain, &clearing, f->rules);
+	transaction_finish(&f->t);
+	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
+	assert_string_equal(f->t.reply.type, "checklist cleared");
+	assert_int_equal(open_groups(f), 1);
+}
+
+static void a_group_is_given_up_when_its_time_is_over(void **state)
+{
+	struct fixture *f = *state;
+	int64_t deadline;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b], give up after: 4 h}]\n"
+		     "other: [{on: success, hold until all have ended: [a, c], when given up: release}]\n"
+		     AFTER_ABC);
+	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
+	assert_true(deadline == INT64_MAX);
+	tell(f, "opens", "success");
+	tell(f, "b", "success");
+	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
+	assert_true(deadline == NOON + 4 * HOUR);
+	transaction_finish(&f->t);
+	assert_int_equal(
+		brain_time_passed(f->brain, NOON + 4 * HOUR - 1, &f->t, NULL), NC_OK);
+	assert_int_equal(open_groups(f), 1);
+	transaction_finish(&f->t);
+	assert_int_equal(brain_time_passed(f->brain, NOON + 4 * HOUR, &f->t, NULL), NC_OK);
+	assert_string_equal(launched(f), "");
+	assert_true(noted(f, LEVEL_CRITICAL, "its time is over; 1 launch was dropped: next b"));
+	tell(f, "other", "success");
+	tell(f, "c", "success");
+	transaction_finish(&f->t);
+	assert_int_equal(brain_time_passed(f->brain, NOON + 24 * HOUR, &f->t, NULL), NC_OK);
+	assert_string_equal(launched(f), "next c");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void an_operator_ends_one_by_number_or_rule(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "a", "success");
+	transaction_finish(&f->t);
+	assert_int_equal(
+		brain_end_group(f->brain, "opens#9", true, NOON, &f->t, NULL), NC_ERR_NOT_FOUND);
+	assert_int_equal(brain_end_group(f->brain, "1", true, NOON, &f->t, NULL), NC_OK);
+	assert_string_equal(launched(f), "next a");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void what_is_held_by_another_group_too_goes_on_waiting(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
+		     "other: [{on: success, hold until all have ended: [a, c]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "other", "success");
+	tell(f, "a", "success");
+	transaction_finish(&f->t);
+	assert_int_equal(brain_end_group(f->brain, "1", true, NOON, &f->t, NULL), NC_OK);
+	assert_string_equal(launched(f), "");
+	assert_string_equal(tell(f, "c", "success"), "next a, next c");
+}
+
+static void programs_end_a_member_when_they_have_decided(void **state)
+{
+	static const char output[] = "{\"next\": [{\"worker\": \"next\", \"args\": [\"p\"]}]}";
+	struct fixture *f = *state;
+	struct store_program program;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
+		     "a: [{on: success, decide with: [./p]}]\n"
+		     "b: [{on: success, launch: next b}]\n");
+	tell(f, "opens", "success");
+	tell(f, "a", "success");
+	assert_true(f->t.programs_added);
+	assert_string_equal(tell(f, "b", "success"), "");
+	assert_int_equal(open_groups(f), 1);
+	assert_int_equal(store_next_program(f->store, 0, &program, NULL), NC_OK);
+	transaction_finish(&f->t);
+	assert_int_equal(brain_program_ended(f->brain, program.id, output, strlen(output), NULL, NOON,
+				 &f->t, NULL),
+		NC_OK);
+	assert_string_equal(launched(f), "next b, next p");
+	assert_int_equal(open_groups(f), 0);
+	store_program_finish(&program);
+	/* Not twice. */
+	transaction_finish(&f->t);
+	assert_int_equal(
+		store_next_program(f->store, 0, &program, NULL), NC_ERR_NOT_FOUND);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(launches_are_held_in_order_and_released_together),
+		TEST(a_word_on_the_way_is_no_end),
+		TEST(a_member_with_a_pattern_ends_with_what_matches_it_or_a_crash),
+		TEST(what_belongs_to_several_groups_waits_for_the_last),
+		TEST(an_end_counts_also_when_its_rule_fails),
+		TEST(a_rule_that_fails_declares_no_group),
+		TEST(a_failure_drops_what_is_held_when_the_rule_says_so),
+		TEST(the_same_rule_declaring_it_anew_replaces_it),
+		TEST(clearing_the_checklist_closes_no_group),
+		TEST(a_group_is_given_up_when_its_time_is_over),
+		TEST(an_operator_ends_one_by_number_or_rule),
+		TEST(what_is_held_by_another_group_too_goes_on_waiting),
+		TEST(programs_end_a_member_when_they_have_decided),
+	};
+
+	return cmocka_run_group_tests_name("brain_groups", tests, NULL, NULL);
+}
