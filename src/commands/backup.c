@@ -26,8 +26,8 @@ static int backup(struct manager_order *order)
 	if (status == EXIT_DONE && order->json)
 		manager_order_json(order, answer);
 	else if (status == EXIT_DONE)
-		buffer_printf(&order->out, "%s\n",
-			value_as_text(value_map_get(answer, "path"), ""));
+		buffer_printf(
+			&order->out, "%s\n", value_as_text(value_map_get(answer, "path"), ""));
 	value_destroy(answer);
 	return status;
 }

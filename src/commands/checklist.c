@@ -18,7 +18,8 @@ static int show(struct manager_order *order)
 	struct error error;
 
 	if (status == EXIT_DONE && order->json) {
-		if (yaml_read(text, strlen(text), 0, &yaml_file_limits, &checklist, &error) != NC_OK)
+		if (yaml_read(text, strlen(text), 0, &yaml_file_limits, &checklist, &error) !=
+			NC_OK)
 			status = manager_order_fail(order, EXIT_FAILED, "%s", error.text);
 		else
 			manager_order_json(order, checklist);
@@ -51,8 +52,9 @@ static int import(struct manager_order *order, const char *file)
 
 	buffer_init(&text);
 	if (file_read(file, IMPORT_BYTES_MOST, &text, &error) == NC_OK)
-		status = change(order, manager_question("import checklist", "text", text.data, NULL),
-			"the checklist is replaced");
+		status =
+			change(order, manager_question("import checklist", "text", text.data, NULL),
+				"the checklist is replaced");
 	else
 		status = manager_order_fail(order, EXIT_FAILED, "%s", error.text);
 	buffer_finish(&text);

@@ -8,8 +8,8 @@
 static void print_list(const struct value *list, const char *head, struct buffer *out)
 {
 	for (size_t i = 0; i < value_count(list); i++)
-		buffer_printf(out, "%s%s", i == 0 ? head : ", ",
-			value_as_text(value_at(list, i), ""));
+		buffer_printf(
+			out, "%s%s", i == 0 ? head : ", ", value_as_text(value_at(list, i), ""));
 	if (value_count(list) > 0)
 		buffer_append_char(out, '\n');
 }
@@ -96,7 +96,8 @@ static int group_run(const struct applet *self, int argc, char **argv)
 }
 
 static const struct cli_option group_options[] = {
-	MANAGER_ORDER_OPTIONS("What to do, and with which group: its number, or the rule that declared it."),
+	MANAGER_ORDER_OPTIONS(
+		"What to do, and with which group: its number, or the rule that declared it."),
 	CLI_END,
 };
 

@@ -61,8 +61,7 @@ struct value *manager_question(const char *ask, ...)
 
 	va_start(arguments, ask);
 	while (err == NC_OK && (key = va_arg(arguments, const char *)) != NULL)
-		err = value_map_put(
-			question, key, value_text(va_arg(arguments, const char *)));
+		err = value_map_put(question, key, value_text(va_arg(arguments, const char *)));
 	va_end(arguments);
 	if (err == NC_OK)
 		return question;
@@ -85,8 +84,7 @@ static enum nc_err call(const struct config *config, const struct value *questio
 	if (text.failed)
 		err = error_nomem(error);
 	if (err == NC_OK)
-		err = door_call_kept(
-			&fd, path.data, text.data, text.len, ANSWER_MS, answer, error);
+		err = door_call_kept(&fd, path.data, text.data, text.len, ANSWER_MS, answer, error);
 	if (fd >= 0)
 		(void)sys_close(fd);
 	buffer_finish(&path);
@@ -94,8 +92,7 @@ static enum nc_err call(const struct config *config, const struct value *questio
 	return err;
 }
 
-static int read_answer(
-	const struct buffer *text, struct value **ret_answer, struct error *error)
+static int read_answer(const struct buffer *text, struct value **ret_answer, struct error *error)
 {
 	struct value *answer = NULL;
 	const char *words;

@@ -65,11 +65,11 @@ int manager_order_finish(struct manager_order *order, int status);
 #define MANAGER_ORDER_OPTIONS(help_)                                                               \
 	{ .name = "words",                                                                         \
 		.kind = CLI_KIND_TEXT,                                                             \
-		.metavar = "argument",                                                                \
+		.metavar = "argument",                                                             \
 		.optional = true,                                                                  \
 		.repeated = true,                                                                  \
-		.help = help_ " The first one may be the configuration file (.yaml); when it "    \
-			      "is absent, $NOWCAST_YAML, and without that ./nowcast.yaml." },     \
+		.help = help_ " The first one may be the configuration file (.yaml); when it "     \
+			      "is absent, $NOWCAST_YAML, and without that ./nowcast.yaml." },      \
 	{                                                                                          \
 		.name = "--json", .kind = CLI_KIND_FLAG,                                           \
 		.help = "print the result as one JSON object, for programs"                        \

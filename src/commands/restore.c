@@ -90,15 +90,14 @@ static int restore_locked(struct manager_order *order, const char *file)
 
 	if (err != NC_OK)
 		return manager_order_fail(order,
-			err == NC_ERR_INVALID ? EXIT_STATE_DAMAGED : EXIT_FAILED, "%s",
-			error.text);
+			err == NC_ERR_INVALID ? EXIT_STATE_DAMAGED : EXIT_FAILED, "%s", error.text);
 	buffer_init(&copy);
 	err = file_read(file, STATE_BYTES_MOST, &copy, &error);
 	if (gmtime_r(&now, &utc) != NULL)
 		(void)strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", &utc);
 	if (err == NC_OK)
-		err = set_aside(order->config, database_files, ARRAY_LEN(database_files), date,
-			&error);
+		err = set_aside(
+			order->config, database_files, ARRAY_LEN(database_files), date, &error);
 	if (err == NC_OK)
 		err = put_in_place(order->config, &copy, &error);
 	/* Last: until the copy is there, a manager that starts finds a state that is missing, and not

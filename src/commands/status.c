@@ -229,9 +229,9 @@ static int status_run(const struct applet *self, int argc, char **argv)
 	if (!manager_order_begin(&order, self, argc, argv, &status))
 		return status;
 	if (order.count > 0)
-		return manager_order_finish(&order,
-			manager_order_fail(&order, EXIT_USAGE, "it takes no name: %s",
-				order.words[0]));
+		return manager_order_finish(
+			&order, manager_order_fail(&order, EXIT_USAGE, "it takes no name: %s",
+					order.words[0]));
 	ask_all(&s);
 	if (order.json) {
 		print_json(&s);

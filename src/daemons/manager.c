@@ -59,8 +59,8 @@ static bool connect_to_broker(struct manager *m)
 	buffer_append_text(&url, "ipc://");
 	err = config_state_path(m->daemon.config, STATE_BROKER_NET, &url, &error);
 	if (err == NC_OK)
-		err = net_replier_create(m->daemon.loop, url.data, NET_DIAL, CONTEXTS, messages_came,
-			m, &m->replier, &error);
+		err = net_replier_create(m->daemon.loop, url.data, NET_DIAL, CONTEXTS,
+			messages_came, m, &m->replier, &error);
 	if (err == NC_OK)
 		log_info(m->daemon.log, "connecting to the message broker at %s", url.data);
 	else
@@ -103,11 +103,11 @@ static bool read_boot(struct manager *m)
 	buffer_init(&text);
 	err = file_read("/proc/sys/kernel/random/boot_id", 4096, &text, &error);
 	if (err == NC_OK)
-		(void)snprintf(m->boot, sizeof(m->boot), "%.*s",
-			(int)strcspn(text.data, "\n"), text.data);
+		(void)snprintf(
+			m->boot, sizeof(m->boot), "%.*s", (int)strcspn(text.data, "\n"), text.data);
 	else
-		log_critical(m->daemon.log,
-			"it is not known which boot of the machine this is: %s", error.text);
+		log_critical(m->daemon.log, "it is not known which boot of the machine this is: %s",
+			error.text);
 	buffer_finish(&text);
 	return err == NC_OK;
 }

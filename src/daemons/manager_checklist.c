@@ -39,16 +39,14 @@ static bool is_ours(const struct buffer *text, int64_t *ret_version)
 	const char *end = strchr(text->data, '\n');
 	uint64_t digest;
 
-	if (end == NULL ||
-		sscanf(text->data, "# checklist %" SCNd64 " %16" SCNx64 ",", ret_version, &digest) !=
-			2)
+	if (end == NULL || sscanf(text->data, "# checklist %" SCNd64 " %16" SCNx64 ",", ret_version,
+				   &digest) != 2)
 		return false;
 	end++;
 	return digest == digest_of(end, text->len - (size_t)(end - text->data));
 }
 
-enum nc_err checklist_read(
-	const char *path, struct checklist_file *ret_file, struct error *error)
+enum nc_err checklist_read(const char *path, struct checklist_file *ret_file, struct error *error)
 {
 	struct checklist_file file = { 0 };
 	struct value *checklist = NULL;
@@ -83,8 +81,8 @@ enum nc_err checklist_read(
 	return NC_OK;
 }
 
-enum nc_err checklist_write(const char *path, const struct value *checklist, int64_t version,
-	struct error *error)
+enum nc_err checklist_write(
+	const char *path, const struct value *checklist, int64_t version, struct error *error)
 {
 	struct buffer text, whole;
 	enum nc_err err;
@@ -94,9 +92,8 @@ enum nc_err checklist_write(const char *path, const struct value *checklist, int
 	yaml_write(checklist, 0, &text);
 	buffer_printf(&whole, HEADER_FORMAT, version, digest_of(text.data, text.len));
 	buffer_append(&whole, text.data, text.len);
-	err = text.failed || whole.failed
-		      ? error_nomem(error)
-		      : file_replace(path, whole.data, whole.len, 0664, error);
+	err = text.failed || whole.failed ? error_nomem(error)
+					  : file_replace(path, whole.data, whole.len, 0664, error);
 	buffer_finish(&text);
 	buffer_finish(&whole);
 	return err;

@@ -21,12 +21,11 @@ struct checklist_file {
  * NC_ERR_NOT_FOUND: there is none. NC_ERR_INVALID: there is one that is damaged or no mapping; it is not
  * touched, and `error` says what is wrong with it. NC_OK: the checklist in *ret_file is the caller's.
  */
-enum nc_err checklist_read(
-	const char *path, struct checklist_file *ret_file, struct error *error);
+enum nc_err checklist_read(const char *path, struct checklist_file *ret_file, struct error *error);
 
 /* Replace it whole (core/system/file.h), mode rw-rw-r--. */
-enum nc_err checklist_write(const char *path, const struct value *checklist, int64_t version,
-	struct error *error);
+enum nc_err checklist_write(
+	const char *path, const struct value *checklist, int64_t version, struct error *error);
 
 /* Give the file a second name beside it, `PATH.WORD-DATE`, so that it outlives the next export; *ret_name is
  * the caller's. */

@@ -104,8 +104,8 @@ enum nc_err copies_make(struct manager *m, const char *directory, copies_done_fu
 		      ? store_copy_begin(m->store, copying->path, &copying->copy, error)
 		      : error_nomem(error);
 	if (err == NC_OK)
-		err = loop_timer_start(m->daemon.loop, STEP_MS, false, take_step, copying,
-			&copying->timer, error);
+		err = loop_timer_start(
+			m->daemon.loop, STEP_MS, false, take_step, copying, &copying->timer, error);
 	if (err != NC_OK) {
 		store_copy_end(copying->copy);
 		free(copying->path);
@@ -117,7 +117,6 @@ enum nc_err copies_make(struct manager *m, const char *directory, copies_done_fu
 }
 
 /* --- every hour --- */
-
 
 static int is_copy(const struct dirent *entry)
 {
@@ -132,12 +131,12 @@ static void remove_oldest(struct manager *m, const char *directory)
 	int count = scandir(directory, &entries, is_copy, alphasort);
 
 	for (int i = 0; i < count; i++) {
-		char *path = i + COPIES_KEPT < count ? path_join(directory, entries[i]->d_name)
-						     : NULL;
+		char *path =
+			i + COPIES_KEPT < count ? path_join(directory, entries[i]->d_name) : NULL;
 
 		if (path != NULL && sys_unlink(path) != 0)
-			log_warning(m->daemon.log, "%s cannot be removed: %s", path,
-				strerror(errno));
+			log_warning(
+				m->daemon.log, "%s cannot be removed: %s", path, strerror(errno));
 		free(path);
 		free(entries[i]);
 	}
@@ -156,8 +155,8 @@ static void hourly_done(
 	char *directory = copies_directory(m);
 
 	if (err != NC_OK) {
-		log_error(m->daemon.log, "the copy of the state could not be made: %s",
-			error->text);
+		log_error(
+			m->daemon.log, "the copy of the state could not be made: %s", error->text);
 	} else {
 		log_debug(m->daemon.log, "the state was copied to %s", path);
 		if (directory != NULL)
@@ -176,8 +175,7 @@ static void make_hourly(struct manager *m)
 		log_error(m->daemon.log, "the directory for copies of the state cannot be made: %s",
 			strerror(errno));
 	else if (copies_make(m, directory, hourly_done, m, &error) != NC_OK)
-		log_error(m->daemon.log, "the copy of the state could not be made: %s",
-			error.text);
+		log_error(m->daemon.log, "the copy of the state could not be made: %s", error.text);
 	free(directory);
 }
 
@@ -241,8 +239,8 @@ bool copies_begin(struct manager *m)
 	struct error error = { 0 };
 
 	m->next_copy_ns = clock_real_ns() + HOUR_NS;
-	if (loop_timer_start(m->daemon.loop, MINUTE_MS, true, minute, m, &m->minute_timer,
-		    &error) == NC_OK)
+	if (loop_timer_start(
+		    m->daemon.loop, MINUTE_MS, true, minute, m, &m->minute_timer, &error) == NC_OK)
 		return true;
 	log_critical(m->daemon.log, "%s", error.text);
 	return false;

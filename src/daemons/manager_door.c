@@ -71,8 +71,7 @@ static enum nc_err carry_out(
 	if (!messages_carry_out(q->m, err, t, what, &q->error))
 		return err;
 	q->answer = value_map();
-	return value_map_put(q->answer, "done", value_bool(true)) == NC_OK ? NC_OK
-									    : NC_ERR_NOMEM;
+	return value_map_put(q->answer, "done", value_bool(true)) == NC_OK ? NC_OK : NC_ERR_NOMEM;
 }
 
 static const char *text_of(const struct question *q, const char *key)
@@ -128,8 +127,8 @@ static enum nc_err read_yaml(struct question *q, const char *key, struct value *
 {
 	const char *text = text_of(q, key);
 
-	return yaml_read(
-		text, strlen(text), YAML_READ_MERGE_KEYS, &yaml_message_limits, ret_value, &q->error);
+	return yaml_read(text, strlen(text), YAML_READ_MERGE_KEYS, &yaml_message_limits, ret_value,
+		&q->error);
 }
 
 static enum nc_err ask_set(struct question *q)
@@ -235,7 +234,8 @@ static enum nc_err ask_backup(struct question *q)
 	enum nc_err err;
 
 	if (directory[0] != '/')
-		return error_set(&q->error, NC_ERR_SYNTAX, "the directory must be an absolute path");
+		return error_set(
+			&q->error, NC_ERR_SYNTAX, "the directory must be an absolute path");
 	err = copies_make(q->m, directory, backup_done, q->door_request, &q->error);
 	q->later = err == NC_OK;
 	return err;
@@ -288,7 +288,8 @@ static void came(void *argument, struct door_request *request, const struct door
 
 static void too_large(void *argument, size_t len, struct buffer *answer)
 {
-	buffer_append_text(answer, "{\"error\": \"the question is larger than 1 MiB\", \"exit\": 2}");
+	buffer_append_text(
+		answer, "{\"error\": \"the question is larger than 1 MiB\", \"exit\": 2}");
 }
 
 bool door_open(struct manager *m)

@@ -54,9 +54,8 @@ static void keep_edited(struct manager *m)
 {
 	struct stat now;
 
-	if (m->export.written.st_ino == 0 ||
-		stat(m->daemon.config->checklist_file, &now) != 0 || !S_ISREG(now.st_mode) ||
-		same_file(&now, &m->export.written))
+	if (m->export.written.st_ino == 0 || stat(m->daemon.config->checklist_file, &now) != 0 ||
+		!S_ISREG(now.st_mode) || same_file(&now, &m->export.written))
 		return;
 	set_aside(m, "edited", "was edited while the manager runs");
 	m->export.written = now;
@@ -106,8 +105,8 @@ static void export_now(struct manager *m)
 	}
 	export->failing = err != NC_OK;
 	if (err != NC_OK)
-		(void)loop_timer_start(m->daemon.loop, RETRY_WRITE_MS, false, try_again, m,
-			&export->timer, NULL);
+		(void)loop_timer_start(
+			m->daemon.loop, RETRY_WRITE_MS, false, try_again, m, &export->timer, NULL);
 }
 
 static void try_again(void *argument)
@@ -137,9 +136,8 @@ void export_when_idle(struct manager *m)
 		export_now(m);
 		return;
 	}
-	if (export->timer == NULL &&
-		loop_timer_start(m->daemon.loop, wait_ms - since_ms, false, try_again, m,
-			&export->timer, NULL) != NC_OK)
+	if (export->timer == NULL && loop_timer_start(m->daemon.loop, wait_ms - since_ms, false,
+					     try_again, m, &export->timer, NULL) != NC_OK)
 		export_now(m);
 }
 
@@ -190,8 +188,7 @@ static bool import(struct manager *m, struct value *checklist)
 	log_warning(m->daemon.log,
 		"checklist read from %s, which was changed while no manager ran: %s", file,
 		words.failed ? "" : words.data);
-	err = brain_import_checklist(
-		m->brain, checklist, "by the checklist file", &t, &error);
+	err = brain_import_checklist(m->brain, checklist, "by the checklist file", &t, &error);
 	buffer_finish(&words);
 	return messages_carry_out(m, err, &t, "the checklist file", &error);
 }
@@ -212,8 +209,7 @@ static bool take_ours(struct manager *m, struct checklist_file *file, int64_t ve
 		last = -1;
 	free(stopped);
 	if (file->version == version && value_equal(file->checklist, brain_checklist(m->brain))) {
-		log_info(m->daemon.log, "checklist read from %s",
-			m->daemon.config->checklist_file);
+		log_info(m->daemon.log, "checklist read from %s", m->daemon.config->checklist_file);
 	} else if (file->version < version && last != version) {
 		/* The last manager was killed before it could write the file. */
 		log_info(m->daemon.log,
@@ -264,8 +260,7 @@ static bool begin_empty(struct manager *m)
 	enum nc_err err = NC_ERR_NOMEM;
 
 	if (empty != NULL)
-		err = brain_import_checklist(
-			m->brain, empty, "by --ignore-checklist", &t, &error);
+		err = brain_import_checklist(m->brain, empty, "by --ignore-checklist", &t, &error);
 	else
 		(void)error_nomem(&error);
 	return messages_carry_out(m, err, &t, "--ignore-checklist", &error);
@@ -316,8 +311,8 @@ bool export_begin(struct manager *m)
 	}
 	if (version > 0)
 		export_mark(m);
-	(void)loop_timer_start(m->daemon.loop, 60 * MS_PER_S, true, look_for_edits, m,
-		&m->export.look, NULL);
+	(void)loop_timer_start(
+		m->daemon.loop, 60 * MS_PER_S, true, look_for_edits, m, &m->export.look, NULL);
 	return true;
 }
 

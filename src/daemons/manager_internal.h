@@ -52,7 +52,8 @@ struct retry {
 	struct retry *next;
 };
 
-struct export {
+struct export
+{
 	bool dirty;
 	int64_t last_ms, took_ms; /* the last time it was written, and how long that took */
 	struct stat written;      /* of the file as we wrote it; all zero: not yet */

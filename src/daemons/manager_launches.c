@@ -126,8 +126,7 @@ void launches_make(struct manager *m, const struct brain_launch *launch)
 		log_critical(m->daemon.log, "%s was not launched: %s", command.data, error.text);
 		err = brain_launch_failed(
 			m->brain, launch->id, error.text, clock_real_ns(), &t, &error);
-		(void)messages_carry_out(
-			m, err, &t, "that a launch could not be made", &error);
+		(void)messages_carry_out(m, err, &t, "that a launch could not be made", &error);
 		if (err != NC_OK)
 			recovery_soon(m);
 	}
@@ -147,8 +146,7 @@ void launches_end(struct manager *m, const struct brain_end *end)
 		recovery_soon(m);
 		return;
 	}
-	log_info(m->daemon.log, "ending process %d: another launch takes its place",
-		(int)end->pid);
+	log_info(m->daemon.log, "ending process %d: another launch takes its place", (int)end->pid);
 	if (sys_kill((pid_t)end->pid, SIGTERM) != 0)
 		log_warning(m->daemon.log, "process %d cannot be ended", (int)end->pid);
 }

@@ -110,8 +110,7 @@ static void answer_retry_later(struct net_request *request, const char *words)
 	}
 	buffer_init(&text);
 	message_init(&reply);
-	if (payload != NULL &&
-		message_make(&reply, "manager", REPLY_RETRY_LATER, payload) == NC_OK)
+	if (payload != NULL && message_make(&reply, "manager", REPLY_RETRY_LATER, payload) == NC_OK)
 		message_write(&reply, &text);
 	if (text.len > 0 && !text.failed)
 		net_answer(request, text.data, text.len);
@@ -171,8 +170,8 @@ void messages_settle(struct manager *m)
 	}
 }
 
-static enum nc_err judge(struct manager *m, const char *bytes, size_t len,
-	struct transaction *t, struct error *error)
+static enum nc_err judge(struct manager *m, const char *bytes, size_t len, struct transaction *t,
+	struct error *error)
 {
 	enum nc_err err = NC_OK;
 
@@ -187,8 +186,7 @@ static enum nc_err judge(struct manager *m, const char *bytes, size_t len,
 	return err;
 }
 
-void messages_came(
-	void *argument, struct net_request *request, const char *bytes, size_t len)
+void messages_came(void *argument, struct net_request *request, const char *bytes, size_t len)
 {
 	struct manager *m = argument;
 	struct transaction t = { 0 };

@@ -88,8 +88,7 @@ static void tell(struct manager *m, int64_t id, const char *output, size_t len, 
 	enum nc_err err;
 
 	messages_settle(m);
-	err = brain_program_ended(
-		m->brain, id, output, len, reason, clock_real_ns(), &t, &error);
+	err = brain_program_ended(m->brain, id, output, len, reason, clock_real_ns(), &t, &error);
 	if (!messages_carry_out(m, err, &t, "what a program decided", &error))
 		(void)loop_timer_start(
 			m->daemon.loop, TRY_AGAIN_MS, false, start_later, m, NULL, NULL);
@@ -202,8 +201,9 @@ static int spawn(const struct program_run *run, int input, const char *directory
 		(void)posix_spawn_file_actions_destroy(&actions);
 		return result;
 	}
-	if ((result = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP |
-			     POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)) == 0 &&
+	if ((result = posix_spawnattr_setflags(&attributes,
+		     POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)) ==
+			0 &&
 		(result = posix_spawnattr_setsigmask(&attributes, &none)) == 0 &&
 		(result = posix_spawnattr_setsigdefault(&attributes, &all)) == 0 &&
 		(result = posix_spawn_file_actions_adddup2(&actions, input, 0)) == 0 &&
@@ -234,8 +234,8 @@ static enum nc_err start_process(
 	struct manager *m = run->manager;
 	char **argv = make_argv(program->argv);
 	int input = -1, result;
-	enum nc_err err = argv != NULL ? make_input(program->input, &input, error)
-				       : error_nomem(error);
+	enum nc_err err =
+		argv != NULL ? make_input(program->input, &input, error) : error_nomem(error);
 
 	if (err == NC_OK) {
 		run->output = memfd_create("nowcast-decided", MFD_CLOEXEC);
@@ -258,8 +258,8 @@ static enum nc_err watch_process(
 	struct program_run *run, const struct store_program *program, struct error *error)
 {
 	struct loop *loop = run->manager->daemon.loop;
-	enum nc_err err = loop_timer_start(loop, program->time_limit_ms, false, limit_passed, run,
-		&run->limit, error);
+	enum nc_err err = loop_timer_start(
+		loop, program->time_limit_ms, false, limit_passed, run, &run->limit, error);
 
 	if (err == NC_OK)
 		err = loop_child_watch(loop, run->pid, run_ended, run, &run->watch, error);

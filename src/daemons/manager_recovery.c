@@ -95,8 +95,7 @@ static void give_up(struct manager *m, const char *id, const char *reason)
 {
 	struct transaction t = { 0 };
 	struct error error = { 0 };
-	enum nc_err err =
-		brain_launch_lost(m->brain, id, reason, clock_real_ns(), &t, &error);
+	enum nc_err err = brain_launch_lost(m->brain, id, reason, clock_real_ns(), &t, &error);
 
 	if (messages_carry_out(m, err, &t, "the loss of a launch", &error))
 		forget_retry(m, id);
@@ -117,8 +116,8 @@ static void start_again(struct manager *m, const char *id)
 	if (err == NC_OK)
 		launches_make(m, &made);
 	else
-		log_error(m->daemon.log, "a launch that is wanted could not be made: %s",
-			error.text);
+		log_error(
+			m->daemon.log, "a launch that is wanted could not be made: %s", error.text);
 	brain_launch_finish(&made);
 	store_launch_finish(&launch);
 }
@@ -127,8 +126,7 @@ static bool start_or_wait(struct manager *m, const struct seen *seen)
 {
 	const struct retry *retry = find_retry(m, seen->id);
 
-	if (retry != NULL && retry->starts >= STARTS_MOST &&
-		clock_mono_ms() >= retry->again_ms) {
+	if (retry != NULL && retry->starts >= STARTS_MOST && clock_mono_ms() >= retry->again_ms) {
 		give_up(m, seen->id, "its runner ended several times before it had begun");
 		return false;
 	}
@@ -227,8 +225,8 @@ static bool conclude(struct manager *m, const char *id, bool same_boot, const ch
 		err = brain_runner_ended(m->brain, id, words.failed ? reason : words.data,
 			clock_real_ns(), &t, &error);
 	else
-		err = brain_launch_lost(m->brain, id,
-			"the machine was started again while it ran", clock_real_ns(), &t, &error);
+		err = brain_launch_lost(m->brain, id, "the machine was started again while it ran",
+			clock_real_ns(), &t, &error);
 	buffer_finish(&words);
 	if (!messages_carry_out(m, err, &t, "the end of a launch", &error))
 		return false;
@@ -379,8 +377,8 @@ static void set_timer(struct manager *m, int64_t wait_ms)
 	struct error error;
 
 	if (m->reconcile_timer == NULL &&
-		loop_timer_start(m->daemon.loop, wait_ms, false, look_again, m,
-			&m->reconcile_timer, &error) != NC_OK)
+		loop_timer_start(m->daemon.loop, wait_ms, false, look_again, m, &m->reconcile_timer,
+			&error) != NC_OK)
 		log_error(m->daemon.log, "launches are not looked after: %s", error.text);
 }
 

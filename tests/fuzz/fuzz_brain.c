@@ -66,8 +66,8 @@ static void handle(struct brain *brain, const char *bytes, size_t len)
 	for (size_t i = 0; i < first.launches_count; i++) {
 		if (i % 2 == 1)
 			continue;
-		require(brain_launch_failed(brain, first.launches[i].id, "no such host", 1,
-				&second, NULL) == NC_OK);
+		require(brain_launch_failed(brain, first.launches[i].id, "no such host", 1, &second,
+				NULL) == NC_OK);
 		transaction_finish(&second);
 	}
 	transaction_finish(&first);

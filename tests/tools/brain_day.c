@@ -87,8 +87,8 @@ static bool print_transaction(struct day *day, const struct transaction *t)
 		well = value_list_append(launches, launch_value(&t->launches[i])) == NC_OK && well;
 	well = value_map_put(map, "reply", value_text(t->reply.type)) == NC_OK && well;
 	well = value_map_put(map, "launch", launches) == NC_OK && well;
-	well = well && value_map_put(map, "groups",
-			       value_copy(value_map_get(status, "groups"))) == NC_OK;
+	well = well &&
+	       value_map_put(map, "groups", value_copy(value_map_get(status, "groups"))) == NC_OK;
 	buffer_init(&text);
 	if (well)
 		json_write(map, 0, &text);

@@ -432,8 +432,8 @@ static int fail_all(struct fixture *f, struct transaction *t, bool *ret_given_up
 	for (size_t i = 0; i < t->launches_count; i++) {
 		struct transaction next;
 
-		assert_int_equal(brain_launch_failed(f->brain, t->launches[i].id,
-					 "no such host", NOON, &next, NULL),
+		assert_int_equal(brain_launch_failed(f->brain, t->launches[i].id, "no such host",
+					 NOON, &next, NULL),
 			NC_OK);
 		failed++;
 		for (size_t j = 0; j < next.notes_count; j++)
@@ -541,16 +541,15 @@ static void new_brain(struct fixture *f, bool has_part)
 	brain_destroy(f->brain);
 	store_close(f->store);
 	assert_int_equal(store_open(NULL, &f->store, NULL), NC_OK);
-	assert_int_equal(
-		brain_create(&config, f->rules, f->store, "boot", &f->brain, NULL), NC_OK);
+	assert_int_equal(brain_create(&config, f->rules, f->store, "boot", &f->brain, NULL), NC_OK);
 	tell(f, first);
 	transaction_finish(&f->t);
 }
 
 enum without_memory {
-	REFUSED,      /* and nothing has changed */
-	JUDGED,       /* what failed was only talk */
-	NOT_SO_MANY,  /* allocations: nothing failed */
+	REFUSED,     /* and nothing has changed */
+	JUDGED,      /* what failed was only talk */
+	NOT_SO_MANY, /* allocations: nothing failed */
 };
 
 /* It judges `text` while the `nth` allocation fails. */

@@ -26,8 +26,8 @@ static struct config_type types[] = {
 	{                                                                                          \
 		.name = (char *)(n), .types = types, .types_count = ARRAY_LEN(types)               \
 	}
-static struct config_worker workers[] = { WORKER("opens"), WORKER("other"), WORKER("a"), WORKER("b"),
-	WORKER("c"), WORKER("next") };
+static struct config_worker workers[] = { WORKER("opens"), WORKER("other"), WORKER("a"),
+	WORKER("b"), WORKER("c"), WORKER("next") };
 static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
 
 struct fixture {
@@ -64,7 +64,8 @@ static void use_rules(struct fixture *f, const char *text)
 	struct error error = { 0 };
 
 	findings_init(&findings);
-	if (rules_read("r.yaml", text, strlen(text), &config, &f->rules, &findings, &error) != NC_OK)
+	if (rules_read("r.yaml", text, strlen(text), &config, &f->rules, &findings, &error) !=
+		NC_OK)
 		fail_msg("%s", error.text);
 	findings_finish(&findings);
 	assert_int_equal(
@@ -125,8 +126,8 @@ static void launches_are_held_in_order_and_released_together(void **state)
 {
 	struct fixture *f = *state;
 
-	use_rules(f, "opens: [{on: success, launch: [a, b], hold until all have ended: [a, b]}]\n"
-		     AFTER_ABC);
+	use_rules(f,
+		"opens: [{on: success, launch: [a, b], hold until all have ended: [a, b]}]\n" AFTER_ABC);
 	assert_string_equal(tell(f, "opens", "success"), "a, b");
 	assert_string_equal(tell(f, "b", "success"), "");
 	assert_string_equal(tell(f, "b", "failure"), ""); /* ended already, and still held */
@@ -174,7 +175,8 @@ static void what_belongs_to_several_groups_waits_for_the_last(void **state)
 	tell(f, "other", "success");
 	assert_int_equal(open_groups(f), 2);
 	assert_string_equal(tell(f, "a", "success"), "");
-	assert_string_equal(tell(f, "b", "success"), "next b"); /* the first group holds it no more */
+	assert_string_equal(
+		tell(f, "b", "success"), "next b"); /* the first group holds it no more */
 	assert_int_equal(open_groups(f), 1);
 	assert_string_equal(tell(f, "c", "success"), "next a, next c");
 	assert_int_equal(open_groups(f), 0);
@@ -197,7 +199,8 @@ static void a_rule_that_fails_declares_no_group(void **state)
 {
 	struct fixture *f = *state;
 
-	use_rules(f, "opens: [{on: success, hold until all have ended: [a], launch: \"next <payload[x]>\"}]\n");
+	use_rules(f,
+		"opens: [{on: success, hold until all have ended: [a], launch: \"next <payload[x]>\"}]\n");
 	tell(f, "opens", "success");
 	assert_int_equal(open_groups(f), 0);
 }
@@ -206,8 +209,8 @@ static void a_failure_drops_what_is_held_when_the_rule_says_so(void **state)
 {
 	struct fixture *f = *state;
 
-	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b], if one fails: drop}]\n"
-		     AFTER_ABC);
+	use_rules(f,
+		"opens: [{on: success, hold until all have ended: [a, b], if one fails: drop}]\n" AFTER_ABC);
 	tell(f, "opens", "success");
 	assert_string_equal(tell(f, "a", "success"), "");
 	/* What the failure itself leads to is not held: the group is closed. */
@@ -220,8 +223,8 @@ static void the_same_rule_declaring_it_anew_replaces_it(void **state)
 {
 	struct fixture *f = *state;
 
-	use_rules(f, "opens: [{on: success, launch: c, hold until all have ended: [a, b, opens]}]\n"
-		     AFTER_ABC);
+	use_rules(f,
+		"opens: [{on: success, launch: c, hold until all have ended: [a, b, opens]}]\n" AFTER_ABC);
 	tell(f, "opens", "success");
 	tell(f, "a", "success");
 	/* The one that is replaced does not hold what the new message leads to. */
@@ -256,9 +259,9 @@ static void a_group_is_given_up_when_its_time_is_over(void **state)
 	struct fixture *f = *state;
 	int64_t deadline;
 
-	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b], give up after: 4 h}]\n"
-		     "other: [{on: success, hold until all have ended: [a, c], when given up: release}]\n"
-		     AFTER_ABC);
+	use_rules(f,
+		"opens: [{on: success, hold until all have ended: [a, b], give up after: 4 h}]\n"
+		"other: [{on: success, hold until all have ended: [a, c], when given up: release}]\n" AFTER_ABC);
 	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
 	assert_true(deadline == INT64_MAX);
 	tell(f, "opens", "success");
@@ -266,8 +269,7 @@ static void a_group_is_given_up_when_its_time_is_over(void **state)
 	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
 	assert_true(deadline == NOON + 4 * HOUR);
 	transaction_finish(&f->t);
-	assert_int_equal(
-		brain_time_passed(f->brain, NOON + 4 * HOUR - 1, &f->t, NULL), NC_OK);
+	assert_int_equal(brain_time_passed(f->brain, NOON + 4 * HOUR - 1, &f->t, NULL), NC_OK);
 	assert_int_equal(open_groups(f), 1);
 	transaction_finish(&f->t);
 	assert_int_equal(brain_time_passed(f->brain, NOON + 4 * HOUR, &f->t, NULL), NC_OK);
@@ -327,16 +329,15 @@ static void programs_end_a_member_when_they_have_decided(void **state)
 	assert_int_equal(open_groups(f), 1);
 	assert_int_equal(store_next_program(f->store, 0, &program, NULL), NC_OK);
 	transaction_finish(&f->t);
-	assert_int_equal(brain_program_ended(f->brain, program.id, output, strlen(output), NULL, NOON,
-				 &f->t, NULL),
+	assert_int_equal(brain_program_ended(f->brain, program.id, output, strlen(output), NULL,
+				 NOON, &f->t, NULL),
 		NC_OK);
 	assert_string_equal(launched(f), "next b, next p");
 	assert_int_equal(open_groups(f), 0);
 	store_program_finish(&program);
 	/* Not twice. */
 	transaction_finish(&f->t);
-	assert_int_equal(
-		store_next_program(f->store, 0, &program, NULL), NC_ERR_NOT_FOUND);
+	assert_int_equal(store_next_program(f->store, 0, &program, NULL), NC_ERR_NOT_FOUND);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

@@ -177,8 +177,7 @@ static void r2_a_message_is_known_with_its_reply(void **state)
 		.reply_len = 5 };
 	struct store_answer answer;
 
-	assert_int_equal(
-		store_find_message(f->store, ID_1, &answer, &f->error), NC_ERR_NOT_FOUND);
+	assert_int_equal(store_find_message(f->store, ID_1, &answer, &f->error), NC_ERR_NOT_FOUND);
 	assert_int_equal(store_add_message(f->store, &message, 7, &f->error), NC_OK);
 	reopen(f);
 	assert_int_equal(store_find_message(f->store, ID_1, &answer, &f->error), NC_OK);
@@ -242,11 +241,11 @@ static void r3_launches_are_kept_through_their_states(void **state)
 	add_launch(f, ID_3, "c", 12);
 	assert_int_equal(
 		store_launch_runs(f->store, ID_2, STORE_RUNNING, 42, 2, 20, &f->error), NC_OK);
-	assert_int_equal(store_launch_ended(f->store, ID_1, STORE_ENDED, "success 06", NULL, 30,
-				 &f->error),
+	assert_int_equal(
+		store_launch_ended(f->store, ID_1, STORE_ENDED, "success 06", NULL, 30, &f->error),
 		NC_OK);
-	assert_int_equal(store_launch_ended(f->store, ID_3, STORE_LOST, "lost", report, 31,
-				 &f->error),
+	assert_int_equal(
+		store_launch_ended(f->store, ID_3, STORE_LOST, "lost", report, 31, &f->error),
 		NC_OK);
 	reopen(f);
 	assert_int_equal(store_open_launches(f->store, list_launch, &open, &f->error), NC_OK);
@@ -262,13 +261,12 @@ static void r3_launches_are_kept_through_their_states(void **state)
 	assert_string_equal(value_as_text(value_at(launch.arguments, 2), ""), "two words");
 	store_launch_finish(&launch);
 	/* What has ended stays as it ended. */
-	assert_int_equal(store_launch_ended(f->store, ID_1, STORE_LOST, "lost", NULL, 40, &f->error),
-		NC_OK);
+	assert_int_equal(
+		store_launch_ended(f->store, ID_1, STORE_LOST, "lost", NULL, 40, &f->error), NC_OK);
 	assert_int_equal(store_find_launch(f->store, ID_1, &launch, &f->error), NC_OK);
 	assert_string_equal(launch.end, "success 06");
 	store_launch_finish(&launch);
-	assert_int_equal(
-		store_find_launch(f->store, "none", &launch, &f->error), NC_ERR_NOT_FOUND);
+	assert_int_equal(store_find_launch(f->store, "none", &launch, &f->error), NC_ERR_NOT_FOUND);
 	value_destroy(report);
 }
 
@@ -352,9 +350,9 @@ static bool list_alarm(void *argument, const struct store_alarm *alarm)
 static void alarms_are_kept_newest_first(void **state)
 {
 	struct fixture *f = *state;
-	struct store_alarm one = { .at_ns = 1,
-		.kind = (char *)(uintptr_t) "alarm",
-		.text = (char *)(uintptr_t) "x" };
+	struct store_alarm one = {
+		.at_ns = 1, .kind = (char *)(uintptr_t) "alarm", .text = (char *)(uintptr_t) "x"
+	};
 	struct store_alarm two = { .at_ns = 2,
 		.kind = (char *)(uintptr_t) "rule error",
 		.text = (char *)(uintptr_t) "y",
@@ -413,18 +411,21 @@ static void what_is_old_goes_in_bounded_steps(void **state)
 
 	for (int i = 0; i < 5; i++) {
 		char id[ID_TEXT_SIZE];
-		struct store_message message = {
-			.id = id, .source = "s", .type = "t", .digest = "d", .bytes = "", .reply = ""
-		};
+		struct store_message message = { .id = id,
+			.source = "s",
+			.type = "t",
+			.digest = "d",
+			.bytes = "",
+			.reply = "" };
 
 		(void)snprintf(id, sizeof(id), "019abc00-0000-7000-8000-%012d", i);
-		assert_int_equal(store_add_message(f->store, &message, i < 4 ? 50 : 150, &f->error),
-			NC_OK);
+		assert_int_equal(
+			store_add_message(f->store, &message, i < 4 ? 50 : 150, &f->error), NC_OK);
 	}
 	add_launch(f, ID_1, "old", 10);
 	add_launch(f, ID_2, "open", 10);
-	assert_int_equal(store_launch_ended(f->store, ID_1, STORE_ENDED, "success", NULL, 50,
-				 &f->error),
+	assert_int_equal(
+		store_launch_ended(f->store, ID_1, STORE_ENDED, "success", NULL, 50, &f->error),
 		NC_OK);
 	assert_int_equal(store_forget_old(f->store, &retention, &rows, &f->error), NC_OK);
 	assert_int_equal(rows, 3); /* two messages, one launch */
@@ -436,8 +437,7 @@ static void what_is_old_goes_in_bounded_steps(void **state)
 				 &answer, &f->error),
 		NC_OK);
 	store_answer_finish(&answer);
-	assert_int_equal(
-		store_find_launch(f->store, ID_1, &launch, &f->error), NC_ERR_NOT_FOUND);
+	assert_int_equal(store_find_launch(f->store, ID_1, &launch, &f->error), NC_ERR_NOT_FOUND);
 	/* One that has not ended is never too old. */
 	assert_int_equal(store_open_launches(f->store, list_launch, &open, &f->error), NC_OK);
 	assert_string_equal(open.text, "open wanted;");
@@ -496,7 +496,8 @@ static void r22_a_page_that_is_damaged_is_found_at_the_start(void **state)
 	store_close(f->store);
 	f->store = NULL;
 	for (off_t page = 1; page < 12; page++)
-		spoil(f, "state.db", page * 4096, "\377\377\377\377\377\377\377\377\377\377\377\377");
+		spoil(f, "state.db", page * 4096,
+			"\377\377\377\377\377\377\377\377\377\377\377\377");
 	check_damaged(f, "is damaged");
 }
 
@@ -537,8 +538,7 @@ static void a_database_of_a_newer_version_is_refused(void **state)
 	f->store = NULL;
 	path_in(f, "state.db", path);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	assert_int_equal(store_open(f->directory, &f->store, &f->error), NC_ERR_REFUSED);
 	assert_non_null(strstr(f->error.text, "newer nowcast"));

@@ -156,8 +156,8 @@ enum nc_err brain_commit(struct brain *brain, struct error *error)
 	/* A failure in between may have rolled it back. */
 	if (!store_is_open(brain->store)) {
 		forget_checklist(brain);
-		return error_set(error, NC_ERR_SYSTEM,
-			"the state database has given the transaction up");
+		return error_set(
+			error, NC_ERR_SYSTEM, "the state database has given the transaction up");
 	}
 	err = store_commit(brain->store, error);
 	if (err != NC_OK)
@@ -231,8 +231,7 @@ static bool only_asks(const struct message *message)
 				      : strcmp(message->type, "need") == 0;
 }
 
-static enum nc_err remember(
-	struct judgement *j, const char *digest, const char *bytes, size_t len)
+static enum nc_err remember(struct judgement *j, const char *digest, const char *bytes, size_t len)
 {
 	const struct message *message = j->message;
 	struct store_message row = { .id = message->id,

@@ -125,11 +125,11 @@ enum nc_err brain_runner_ended(struct brain *brain, const char *launch_id, const
 enum nc_err brain_launch_lost(struct brain *brain, const char *launch_id, const char *reason,
 	int64_t real_ns, struct transaction *ret_transaction, struct error *error);
 /* Its runner holds the claim, and has not spoken yet. */
-enum nc_err brain_launch_claimed(struct brain *brain, const char *launch_id, int64_t real_ns,
-	struct error *error);
+enum nc_err brain_launch_claimed(
+	struct brain *brain, const char *launch_id, int64_t real_ns, struct error *error);
 /* A launch of the store, to be made (again): into `ret_launch`, which brain_launch_finish() frees. */
-enum nc_err brain_launch_from(const struct store_launch *launch, struct brain_launch *ret_launch,
-	struct error *error);
+enum nc_err brain_launch_from(
+	const struct store_launch *launch, struct brain_launch *ret_launch, struct error *error);
 void brain_launch_finish(struct brain_launch *launch); /* accepts a zeroed struct */
 
 /* --- groups --- */

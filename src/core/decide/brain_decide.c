@@ -29,8 +29,8 @@ static struct value *launch_facts(const struct judgement *j)
 	struct value *facts =
 		launch != NULL ? brain_launch_to_value(j->brain, launch) : value_map();
 	const struct value *reason = value_map_get(message->report, "reason");
-	int64_t attempt = value_as_int(value_map_get(message->report, "attempt"),
-		launch != NULL ? launch->attempt : 1);
+	int64_t attempt = value_as_int(
+		value_map_get(message->report, "attempt"), launch != NULL ? launch->attempt : 1);
 	bool well = facts != NULL;
 
 	if (launch == NULL)
@@ -130,16 +130,15 @@ enum nc_err brain_carry_decision(struct judgement *j, const struct rules_decisio
 }
 
 /* What the message's worker leads to in the groups, then what its rules say. */
-static enum nc_err carry_out(struct judgement *j, const struct rules_decision *decision,
-	const struct rules_input *input)
+static enum nc_err carry_out(
+	struct judgement *j, const struct rules_decision *decision, const struct rules_input *input)
 {
 	struct affected affected = { 0 };
 	const char *source = j->message->source, *type = j->message->type;
 	enum nc_err err = NC_OK;
 
 	/* Its end counts when all that it leads to is known. */
-	err = brain_groups_affected(
-		j, source, type, decision->programs_count == 0, &affected);
+	err = brain_groups_affected(j, source, type, decision->programs_count == 0, &affected);
 	if (err == NC_OK)
 		err = brain_release_held(j);
 	if (err == NC_OK)

@@ -29,8 +29,7 @@ static enum nc_err register_runner(struct judgement *j, int64_t pid, int64_t att
 	if (token_len > 0 && token_len < sizeof(launch->token))
 		memcpy(launch->token, message->token, token_len + 1);
 	launch->worker = strdup(message->source);
-	launch->arguments =
-		value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list();
+	launch->arguments = value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list();
 	launch->host = strdup(host);
 	launch->boot = strdup(j->brain->boot);
 	launch->why = strdup("by hand");
@@ -38,8 +37,8 @@ static enum nc_err register_runner(struct judgement *j, int64_t pid, int64_t att
 		launch->boot == NULL || launch->why == NULL)
 		return error_nomem(j->error);
 	j->launch_known = true;
-	brain_note(j, LEVEL_INFO, "%s was started by hand in process %" PRId64, message->source,
-		pid);
+	brain_note(
+		j, LEVEL_INFO, "%s was started by hand in process %" PRId64, message->source, pid);
 	return store_add_launch(j->brain->store, launch, j->error);
 }
 
@@ -55,8 +54,7 @@ static bool is_refused(const struct judgement *j, const struct value *copies)
 
 static enum nc_err answer_started(struct judgement *j)
 {
-	struct value *copies = brain_copies(
-		j, j->launch.worker, j->launch.arguments, j->launch.id);
+	struct value *copies = brain_copies(j, j->launch.worker, j->launch.arguments, j->launch.id);
 	struct value *reply = copies != NULL ? value_map() : NULL;
 	bool refused = copies != NULL && is_refused(j, copies);
 	enum nc_err err = NC_ERR_NOMEM;

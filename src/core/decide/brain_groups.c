@@ -52,11 +52,11 @@ static enum nc_err drop_held(
 	return NC_OK;
 }
 
-static enum nc_err close_group(struct judgement *j, const struct store_group *group, bool release,
-	const char *reason)
+static enum nc_err close_group(
+	struct judgement *j, const struct store_group *group, bool release, const char *reason)
 {
-	enum nc_err err = store_close_group(j->brain->store, group->id,
-		release ? "released" : "dropped", j->real_ns, j->error);
+	enum nc_err err = store_close_group(
+		j->brain->store, group->id, release ? "released" : "dropped", j->real_ns, j->error);
 
 	j->t.groups_changed = true;
 	if (err == NC_OK && !release)
@@ -73,8 +73,7 @@ static bool is_loss(const char *type)
 	return strcmp(type, "crash") == 0 || strcmp(type, "lost") == 0;
 }
 
-static bool is_of_member(
-	const struct store_member *member, const char *worker, const char *type)
+static bool is_of_member(const struct store_member *member, const char *worker, const char *type)
 {
 	if (strcmp(member->worker, worker) != 0)
 		return false;
@@ -323,10 +322,10 @@ static enum nc_err close_some(struct judgement *j, struct closing *closing)
 			err = close_group(j, group, closing->release, "by an operator");
 		} else if (closing->name == NULL && group->give_up_ns <= j->real_ns) {
 			if (group->release_when_given_up)
-				brain_note(j, LEVEL_CRITICAL, "the group %s is given up",
-					group->rule);
-			err = close_group(j, group, group->release_when_given_up,
-				"since its time is over");
+				brain_note(
+					j, LEVEL_CRITICAL, "the group %s is given up", group->rule);
+			err = close_group(
+				j, group, group->release_when_given_up, "since its time is over");
 		}
 	}
 	store_groups_free(groups, count);
@@ -360,8 +359,7 @@ enum nc_err brain_end_group(struct brain *brain, const char *name, bool release,
 	struct transaction *ret_transaction, struct error *error)
 {
 	struct closing closing = { .name = name, .release = release };
-	enum nc_err err =
-		close_in_transaction(brain, &closing, real_ns, ret_transaction, error);
+	enum nc_err err = close_in_transaction(brain, &closing, real_ns, ret_transaction, error);
 
 	if (err != NC_OK || closing.found)
 		return err;
@@ -394,9 +392,8 @@ static bool add_held(void *argument, const struct store_held *held)
 
 static struct value *member_words(const struct store_member *member)
 {
-	return member->pattern != NULL
-		       ? value_text_printf("%s %s", member->worker, member->pattern)
-		       : value_text(member->worker);
+	return member->pattern != NULL ? value_text_printf("%s %s", member->worker, member->pattern)
+				       : value_text(member->worker);
 }
 
 static bool put_lists(struct brain *brain, const struct store_group *group, struct value *map,
@@ -409,8 +406,7 @@ static bool put_lists(struct brain *brain, const struct store_group *group, stru
 	for (size_t i = 0; well && i < group->members_count; i++)
 		well = value_list_append(group->members[i].ended ? ended : waits,
 			       member_words(&group->members[i])) == NC_OK;
-	well = well &&
-	       store_held_by(brain->store, group->id, add_held, &held, error) == NC_OK &&
+	well = well && store_held_by(brain->store, group->id, add_held, &held, error) == NC_OK &&
 	       !held.failed;
 	well = value_map_put(map, "waits for", waits) == NC_OK && well;
 	well = value_map_put(map, "ended", ended) == NC_OK && well;
@@ -427,8 +423,7 @@ static struct value *group_to_value(
 		value_map_put(map, "rule", value_text(group->rule)) != NC_OK ||
 		value_map_put(map, "why", value_text(why)) != NC_OK ||
 		value_map_put(map, "since", value_int(group->opened_ns / 1000000000)) != NC_OK ||
-		value_map_put(map, "give up", value_int(group->give_up_ns / 1000000000)) !=
-			NC_OK ||
+		value_map_put(map, "give up", value_int(group->give_up_ns / 1000000000)) != NC_OK ||
 		!put_lists(brain, group, map, error)) {
 		value_destroy(map);
 		return NULL;
@@ -441,9 +436,8 @@ struct value *brain_groups_to_value(struct brain *brain, struct error *error)
 	struct store_group *groups = NULL;
 	size_t count = 0;
 	struct value *list = value_list();
-	enum nc_err err = list != NULL
-				  ? store_open_groups(brain->store, &groups, &count, error)
-				  : error_nomem(error);
+	enum nc_err err = list != NULL ? store_open_groups(brain->store, &groups, &count, error)
+				       : error_nomem(error);
 
 	for (size_t i = 0; err == NC_OK && i < count; i++)
 		if (value_list_append(list, group_to_value(brain, &groups[i], error)) != NC_OK)

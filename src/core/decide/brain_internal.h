@@ -37,7 +37,8 @@ struct judgement {
 
 enum nc_err judgement_begin(struct judgement *j);
 /* `err` as it is so far: commits, or undoes all. Gives the transaction to the caller. */
-enum nc_err judgement_end(struct judgement *j, enum nc_err err, struct transaction *ret_transaction);
+enum nc_err judgement_end(
+	struct judgement *j, enum nc_err err, struct transaction *ret_transaction);
 
 /* Also used for a worker's words that come from elsewhere than a message. */
 /* A note that finds no memory is lost: it is talk, and the message must not fail for it. */
@@ -66,8 +67,8 @@ enum nc_err brain_want_launch(
 enum nc_err brain_close_launch(struct judgement *j, const char *type);
 struct value *brain_launch_to_value(const struct brain *brain, const struct store_launch *launch);
 /* Open launches of that worker with those arguments, other than `id`: a list. NULL: j->error. */
-struct value *brain_copies(struct judgement *j, const char *worker,
-	const struct value *arguments, const char *id);
+struct value *brain_copies(
+	struct judgement *j, const char *worker, const struct value *arguments, const char *id);
 
 /* --- brain_decide.c: what the rules say, and what that leads to --- */
 
@@ -97,8 +98,8 @@ struct value *brain_groups_to_value(struct brain *brain, struct error *error);
 
 /* --- brain_programs.c --- */
 
-enum nc_err brain_add_program(struct judgement *j, const struct rules_program *program,
-	const struct rules_input *input);
+enum nc_err brain_add_program(
+	struct judgement *j, const struct rules_program *program, const struct rules_input *input);
 
 /* --- brain_decide.c, for brain_programs.c too --- */
 

@@ -21,8 +21,7 @@ struct value *brain_launch_to_value(const struct brain *brain, const struct stor
 		value_map_put(map, "pid", value_int(launch->pid)) != NC_OK ||
 		value_map_put(map, "since", value_int(launch->wanted_ns / 1000000000)) != NC_OK ||
 		value_map_put(map, "by hand", value_bool(launch->by_hand)) != NC_OK ||
-		value_map_put(map, "state", value_text(store_state_name(launch->state))) !=
-			NC_OK ||
+		value_map_put(map, "state", value_text(store_state_name(launch->state))) != NC_OK ||
 		value_map_put(map, "attempt", value_int(launch->attempt)) != NC_OK ||
 		value_map_put(map, "why",
 			launch->why != NULL ? value_text(launch->why) : value_null()) != NC_OK ||
@@ -53,22 +52,19 @@ static bool add_copy(void *argument, const struct store_launch *launch)
 	struct search *search = argument;
 
 	if (is_copy(search, launch) &&
-		value_list_append(search->found,
-			brain_launch_to_value(search->j->brain, launch)) != NC_OK)
+		value_list_append(search->found, brain_launch_to_value(search->j->brain, launch)) !=
+			NC_OK)
 		search->failed = true;
 	return !search->failed;
 }
 
-struct value *brain_copies(struct judgement *j, const char *worker,
-	const struct value *arguments, const char *id)
+struct value *brain_copies(
+	struct judgement *j, const char *worker, const struct value *arguments, const char *id)
 {
-	struct search search = {
-		.j = j, .arguments = arguments, .id = id, .found = value_list()
-	};
-	enum nc_err err = search.found != NULL
-				  ? store_open_launches_of(
-					    j->brain->store, worker, add_copy, &search, j->error)
-				  : error_nomem(j->error);
+	struct search search = { .j = j, .arguments = arguments, .id = id, .found = value_list() };
+	enum nc_err err = search.found != NULL ? store_open_launches_of(j->brain->store, worker,
+							 add_copy, &search, j->error)
+					       : error_nomem(j->error);
 
 	if (err == NC_OK && search.failed)
 		err = error_nomem(j->error);
@@ -125,8 +121,8 @@ static struct value *arguments_value(const struct brain_launch *launch)
 static enum nc_err replace_copies(struct judgement *j, const struct value *copies)
 {
 	struct transaction *t = &j->t;
-	struct brain_end *ends = reallocarray(
-		t->ends, t->ends_count + value_count(copies), sizeof(*ends));
+	struct brain_end *ends =
+		reallocarray(t->ends, t->ends_count + value_count(copies), sizeof(*ends));
 	enum nc_err err = NC_OK;
 
 	if (ends == NULL)
@@ -154,8 +150,7 @@ static enum nc_err replace_copies(struct judgement *j, const struct value *copie
 static enum nc_err apply_policy(
 	struct judgement *j, struct store_launch *row, const struct value *copies)
 {
-	const struct config_program *program =
-		config_find_program(j->brain->config, row->worker);
+	const struct config_program *program = config_find_program(j->brain->config, row->worker);
 
 	if (value_count(copies) == 0 || program->if_running == IF_RUNNING_ALLOW)
 		return NC_OK;
@@ -175,8 +170,8 @@ static enum nc_err apply_policy(
 }
 
 /* The launch as a row; nothing in it is the row's but `arguments`. */
-static enum nc_err write_down(struct judgement *j, const struct brain_launch *launch,
-	enum store_state *ret_state)
+static enum nc_err write_down(
+	struct judgement *j, const struct brain_launch *launch, enum store_state *ret_state)
 {
 	struct store_launch row = { .worker = launch->worker,
 		.arguments = arguments_value(launch),
@@ -194,9 +189,9 @@ static enum nc_err write_down(struct judgement *j, const struct brain_launch *la
 	memcpy(row.id, launch->id, sizeof(row.id));
 	memcpy(row.token, launch->token, sizeof(row.token));
 	copies = brain_copies(j, row.worker, row.arguments, NULL);
-	err = copies != NULL ? apply_policy(j, &row, copies)
-			     : j->error != NULL ? j->error->code
-						: NC_ERR_NOMEM;
+	err = copies != NULL     ? apply_policy(j, &row, copies)
+	      : j->error != NULL ? j->error->code
+				 : NC_ERR_NOMEM;
 	if (err == NC_OK)
 		err = store_add_launch(j->brain->store, &row, j->error);
 	if (err == NC_OK && row.state == STORE_ENDED)
@@ -235,8 +230,8 @@ enum nc_err brain_want_launch(
 
 /* --- its end --- */
 
-enum nc_err brain_launch_from(const struct store_launch *launch, struct brain_launch *ret_launch,
-	struct error *error)
+enum nc_err brain_launch_from(
+	const struct store_launch *launch, struct brain_launch *ret_launch, struct error *error)
 {
 	struct brain_launch made = { 0 };
 	size_t count = value_count(launch->arguments);
@@ -318,8 +313,8 @@ static enum nc_err release_waiting(struct judgement *j, const struct store_launc
 	err = store_open_launches_of(
 		j->brain->store, ended->worker, is_in_the_way, &others, j->error);
 	if (err == NC_OK && !others.failed)
-		err = store_launch_runs(j->brain->store, waiting.launch.id, STORE_WANTED, 0, 1, 0,
-			j->error);
+		err = store_launch_runs(
+			j->brain->store, waiting.launch.id, STORE_WANTED, 0, 1, 0, j->error);
 	if (err == NC_OK && !others.failed)
 		return add_to_transaction(j, &waiting.launch);
 	brain_launch_finish(&waiting.launch);
@@ -339,8 +334,7 @@ static enum nc_err register_ended(struct judgement *j)
 		.by_hand = true };
 	memcpy(launch->id, message->launch, strlen(message->launch) + 1);
 	launch->worker = strdup(message->source);
-	launch->arguments =
-		value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list();
+	launch->arguments = value_is(arguments, VALUE_LIST) ? value_copy(arguments) : value_list();
 	launch->host = strdup("localhost");
 	launch->boot = strdup(j->brain->boot);
 	launch->why = strdup("by hand");
@@ -448,11 +442,9 @@ static enum nc_err report_end(struct brain *brain, const char *launch_id, const 
 {
 	struct message message;
 	struct error why = { 0 };
-	struct judgement j = { .brain = brain,
-		.message = &message,
-		.real_ns = real_ns,
-		.error = &why,
-		.lost = lost };
+	struct judgement j = {
+		.brain = brain, .message = &message, .real_ns = real_ns, .error = &why, .lost = lost
+	};
 	enum nc_err err;
 
 	message_init(&message);
@@ -491,9 +483,8 @@ enum nc_err brain_launch_lost(struct brain *brain, const char *launch_id, const 
 	return report_end(brain, launch_id, reason, true, real_ns, ret_transaction, error);
 }
 
-enum nc_err brain_launch_claimed(struct brain *brain, const char *launch_id, int64_t real_ns,
-	struct error *error)
+enum nc_err brain_launch_claimed(
+	struct brain *brain, const char *launch_id, int64_t real_ns, struct error *error)
 {
-	return store_launch_runs(
-		brain->store, launch_id, STORE_CLAIMED, 0, 1, real_ns, error);
+	return store_launch_runs(brain->store, launch_id, STORE_CLAIMED, 0, 1, real_ns, error);
 }

@@ -54,14 +54,12 @@ static void note_change(struct judgement *j, const struct value *key, bool put)
 	buffer_finish(&name);
 }
 
-static enum nc_err change(
-	struct judgement *j, const struct value *key, const struct value *value)
+static enum nc_err change(struct judgement *j, const struct value *key, const struct value *value)
 {
 	enum nc_err err;
 
 	if (value == NULL && value_map_find(j->brain->checklist, key) == NULL)
-		return error_set(
-			j->error, NC_ERR_NOT_FOUND, "the checklist has no such key");
+		return error_set(j->error, NC_ERR_NOT_FOUND, "the checklist has no such key");
 	err = store_put_checklist(j->brain->store, key, value, j->error);
 	if (err != NC_OK)
 		return err;
@@ -163,8 +161,7 @@ struct value *brain_running(struct brain *brain, struct error *error)
 		error);
 }
 
-static struct value *failed_launches(
-	struct brain *brain, int64_t since_ns, struct error *error)
+static struct value *failed_launches(struct brain *brain, int64_t since_ns, struct error *error)
 {
 	struct listing listing = { .brain = brain, .list = value_list() };
 

@@ -23,11 +23,9 @@ static char *make_input(const struct judgement *j, const struct rules_input *inp
 	well = value_map_put(all, "message", message) == NC_OK && well;
 	well = well &&
 	       value_map_put(all, "launch",
-		       input->launch != NULL ? value_copy(input->launch) : value_null()) ==
-		       NC_OK &&
+		       input->launch != NULL ? value_copy(input->launch) : value_null()) == NC_OK &&
 	       value_map_put(all, "config",
-		       input->config != NULL ? value_copy(input->config) : value_null()) ==
-		       NC_OK &&
+		       input->config != NULL ? value_copy(input->config) : value_null()) == NC_OK &&
 	       value_map_put(all, "checklist", value_copy(j->brain->checklist)) == NC_OK &&
 	       value_map_put(all, "today", value_date(input->today)) == NC_OK;
 	buffer_init(&text);
@@ -53,8 +51,8 @@ static struct value *argv_value(const struct rules_program *program)
 	return list;
 }
 
-enum nc_err brain_add_program(struct judgement *j, const struct rules_program *program,
-	const struct rules_input *input)
+enum nc_err brain_add_program(
+	struct judgement *j, const struct rules_program *program, const struct rules_input *input)
 {
 	struct store_program row = { .time_limit_ms = program->time_limit_ms,
 		.received_ns = j->real_ns };
@@ -101,8 +99,7 @@ static enum nc_err carry_out(struct judgement *j, const struct store_program *pr
 	if (err == NC_OK)
 		err = brain_release_held(j);
 	if (err == NC_OK)
-		err = brain_carry_decision(
-			j, decision, &affected, program->source, program->type);
+		err = brain_carry_decision(j, decision, &affected, program->source, program->type);
 	affected_finish(&affected);
 	return err;
 }
@@ -115,9 +112,8 @@ static enum nc_err judge_program(struct judgement *j, const struct store_program
 	char words[700];
 	enum nc_err err = NC_OK;
 
-	if (output != NULL &&
-		rules_decision_from_json(output, len, j->brain->config, &decision, &why) ==
-			NC_ERR_NOMEM)
+	if (output != NULL && rules_decision_from_json(output, len, j->brain->config, &decision,
+				      &why) == NC_ERR_NOMEM)
 		return error_nomem(j->error);
 	if (output == NULL || why.code != NC_OK) {
 		(void)snprintf(words, sizeof(words), "%s: the program %s: %s", program->place,
@@ -147,7 +143,9 @@ enum nc_err brain_program_ended(struct brain *brain, int64_t program, const char
 		err = store_find_program(brain->store, program, &row, &why);
 	if (err == NC_OK) {
 		/* Lent, for the notes and alarms. */
-		message = (struct message){ .source = row.source, .type = row.type, .id = row.message };
+		message = (struct message){
+			.source = row.source, .type = row.type, .id = row.message
+		};
 		err = judge_program(&j, &row, output, len, reason);
 	}
 	err = judgement_end(&j, err, ret_transaction);

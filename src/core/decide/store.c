@@ -255,8 +255,7 @@ enum nc_err store_back_to_mark(struct store *store, struct error *error)
 
 /* --- facts --- */
 
-enum nc_err store_fact(
-	struct store *store, const char *name, char **ret_text, struct error *error)
+enum nc_err store_fact(struct store *store, const char *name, char **ret_text, struct error *error)
 {
 	struct error why = { .code = NC_ERR_SYSTEM };
 	sqlite3_stmt *statement = store_bind(store, SQL_FACT, &why, "t", name);
@@ -304,8 +303,7 @@ enum nc_err store_forget_old(struct store *store, const struct store_retention *
 
 	*ret_rows = 0;
 	for (size_t i = 0; err == NC_OK && i < ARRAY_LEN(steps); i++) {
-		err = store_run(
-			store, steps[i].statement, error, "ii", steps[i].before_ns, most);
+		err = store_run(store, steps[i].statement, error, "ii", steps[i].before_ns, most);
 		if (err == NC_OK)
 			*ret_rows += (size_t)sqlite3_changes(store->db);
 	}

@@ -63,8 +63,7 @@ enum nc_err store_back_to_mark(struct store *store, struct error *error);
 /* --- facts: single values with a name --- */
 
 /* *ret_text NULL: there is none. */
-enum nc_err store_fact(
-	struct store *store, const char *name, char **ret_text, struct error *error);
+enum nc_err store_fact(struct store *store, const char *name, char **ret_text, struct error *error);
 enum nc_err store_set_fact(
 	struct store *store, const char *name, const char *text, struct error *error);
 
@@ -94,8 +93,7 @@ enum nc_err store_add_message(struct store *store, const struct store_message *m
 /* --- the checklist --- */
 
 /* A mapping. */
-enum nc_err store_checklist(
-	struct store *store, struct value **ret_checklist, struct error *error);
+enum nc_err store_checklist(struct store *store, struct value **ret_checklist, struct error *error);
 /* `value` NULL: take the key out. A key that is there keeps its place. */
 enum nc_err store_put_checklist(struct store *store, const struct value *key,
 	const struct value *value, struct error *error);
@@ -104,8 +102,7 @@ enum nc_err store_clear_checklist(struct store *store, struct error *error);
 enum nc_err store_replace_checklist(
 	struct store *store, const struct value *checklist, struct error *error);
 /* Counts the changes. */
-enum nc_err store_checklist_version(
-	struct store *store, int64_t *ret_version, struct error *error);
+enum nc_err store_checklist_version(struct store *store, int64_t *ret_version, struct error *error);
 
 /* --- launches --- */
 
@@ -150,8 +147,8 @@ enum nc_err store_launch_ended(struct store *store, const char *id, enum store_s
 /* Called for each; false stops. The launch is the caller's during the call only. */
 typedef bool store_launch_function(void *argument, const struct store_launch *launch);
 /* Those that have not ended, in the order in which they were wanted. */
-enum nc_err store_open_launches(struct store *store, store_launch_function *function,
-	void *argument, struct error *error);
+enum nc_err store_open_launches(
+	struct store *store, store_launch_function *function, void *argument, struct error *error);
 /* The same, of one worker. */
 enum nc_err store_open_launches_of(struct store *store, const char *worker,
 	store_launch_function *function, void *argument, struct error *error);
@@ -194,8 +191,8 @@ enum nc_err store_add_group(
 enum nc_err store_open_groups(struct store *store, struct store_group **ret_groups,
 	size_t *ret_count, struct error *error);
 void store_groups_free(struct store_group *groups, size_t count);
-enum nc_err store_member_ended(struct store *store, int64_t group, size_t member, const char *end,
-	struct error *error);
+enum nc_err store_member_ended(
+	struct store *store, int64_t group, size_t member, const char *end, struct error *error);
 /* `outcome`: `released`, `dropped`, ... The group is no longer open. */
 enum nc_err store_close_group(struct store *store, int64_t group, const char *outcome,
 	int64_t at_ns, struct error *error);
@@ -210,16 +207,16 @@ struct store_held {
 };
 void store_held_finish(struct store_held *held);
 
-enum nc_err store_hold(struct store *store, const struct store_held *held,
-	const int64_t *groups, size_t groups_count, int64_t at_ns, struct error *error);
+enum nc_err store_hold(struct store *store, const struct store_held *held, const int64_t *groups,
+	size_t groups_count, int64_t at_ns, struct error *error);
 /* Called for each that waits for `group`, in order. */
 typedef bool store_held_function(void *argument, const struct store_held *held);
 enum nc_err store_held_by(struct store *store, int64_t group, store_held_function *function,
 	void *argument, struct error *error);
 /* Those that wait for no open group any more; they are taken out. An array to be freed with
  * store_held_free(). */
-enum nc_err store_take_free_held(struct store *store, struct store_held **ret_held,
-	size_t *ret_count, struct error *error);
+enum nc_err store_take_free_held(
+	struct store *store, struct store_held **ret_held, size_t *ret_count, struct error *error);
 /* Those that wait for `group` are taken out, whatever else they wait for. */
 enum nc_err store_take_held_by(struct store *store, int64_t group, struct store_held **ret_held,
 	size_t *ret_count, struct error *error);
@@ -248,11 +245,11 @@ struct store_program {
 	int64_t id;
 	struct value *argv; /* a list of texts */
 	int64_t time_limit_ms;
-	char *input;     /* JSON, for its standard input */
-	char *source;    /* the worker that reported, and */
-	char *type;      /* what */
-	char *message;   /* id of the message, or NULL */
-	char *place;     /* of the rule, for messages */
+	char *input;   /* JSON, for its standard input */
+	char *source;  /* the worker that reported, and */
+	char *type;    /* what */
+	char *message; /* id of the message, or NULL */
+	char *place;   /* of the rule, for messages */
 	int64_t received_ns;
 };
 void store_program_finish(struct store_program *program);
@@ -262,8 +259,8 @@ enum nc_err store_add_program(struct store *store, const struct store_program *p
 enum nc_err store_find_program(
 	struct store *store, int64_t id, struct store_program *ret_program, struct error *error);
 /* Those with an id above `after`, the lowest first; NC_ERR_NOT_FOUND: no more. */
-enum nc_err store_next_program(struct store *store, int64_t after,
-	struct store_program *ret_program, struct error *error);
+enum nc_err store_next_program(
+	struct store *store, int64_t after, struct store_program *ret_program, struct error *error);
 enum nc_err store_remove_program(struct store *store, int64_t id, struct error *error);
 /* How many of this message's programs have not decided yet? */
 enum nc_err store_count_programs(
@@ -285,11 +282,11 @@ struct store_copy;
 
 /* Copy the whole database, consistent, to the file `path` (which must not be there), in steps: so that
  * messages are handled between. */
-enum nc_err store_copy_begin(struct store *store, const char *path, struct store_copy **ret_copy,
-	struct error *error);
+enum nc_err store_copy_begin(
+	struct store *store, const char *path, struct store_copy **ret_copy, struct error *error);
 /* *ret_done: it is whole and on the disk. On failure the copy is to be cancelled. */
-enum nc_err store_copy_step(struct store_copy *copy, unsigned pages, bool *ret_done,
-	struct error *error);
+enum nc_err store_copy_step(
+	struct store_copy *copy, unsigned pages, bool *ret_done, struct error *error);
 /* Ends it; a copy that is not done is removed. */
 void store_copy_end(struct store_copy *copy);
 

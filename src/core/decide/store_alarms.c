@@ -82,8 +82,8 @@ enum nc_err store_add_program(struct store *store, const struct store_program *p
 	return err;
 }
 
-static enum nc_err take_program(struct store *store, sqlite3_stmt *row,
-	struct store_program *program, struct error *error)
+static enum nc_err take_program(
+	struct store *store, sqlite3_stmt *row, struct store_program *program, struct error *error)
 {
 	char **const texts[] = { &program->input, &program->source, &program->type,
 		&program->message, &program->place };
@@ -128,8 +128,8 @@ enum nc_err store_find_program(
 	return find_program(store, SQL_FIND_PROGRAM, id, ret_program, error);
 }
 
-enum nc_err store_next_program(struct store *store, int64_t after,
-	struct store_program *ret_program, struct error *error)
+enum nc_err store_next_program(
+	struct store *store, int64_t after, struct store_program *ret_program, struct error *error)
 {
 	return find_program(store, SQL_NEXT_PROGRAM, after, ret_program, error);
 }

@@ -17,8 +17,8 @@ static char *key_text(const struct value *key)
 	return stolen;
 }
 
-static enum nc_err take_entry(struct store *store, sqlite3_stmt *statement,
-	struct value *checklist, struct error *error)
+static enum nc_err take_entry(
+	struct store *store, sqlite3_stmt *statement, struct value *checklist, struct error *error)
 {
 	struct value *key = NULL, *value = NULL;
 	enum nc_err err = store_column_value(store, statement, 0, &key, error);
@@ -32,8 +32,7 @@ static enum nc_err take_entry(struct store *store, sqlite3_stmt *statement,
 	return value_map_put_key(checklist, key, value) == NC_OK ? NC_OK : error_nomem(error);
 }
 
-enum nc_err store_checklist(
-	struct store *store, struct value **ret_checklist, struct error *error)
+enum nc_err store_checklist(struct store *store, struct value **ret_checklist, struct error *error)
 {
 	struct value *checklist = value_map();
 	struct error why = { .code = NC_ERR_NOMEM };
@@ -104,8 +103,7 @@ enum nc_err store_replace_checklist(
 	return err;
 }
 
-enum nc_err store_checklist_version(
-	struct store *store, int64_t *ret_version, struct error *error)
+enum nc_err store_checklist_version(struct store *store, int64_t *ret_version, struct error *error)
 {
 	char *text = NULL;
 	enum nc_err err = store_fact(store, "checklist version", &text, error);

@@ -15,8 +15,8 @@ struct store_copy {
 	bool done;
 };
 
-enum nc_err store_copy_begin(struct store *store, const char *path, struct store_copy **ret_copy,
-	struct error *error)
+enum nc_err store_copy_begin(
+	struct store *store, const char *path, struct store_copy **ret_copy, struct error *error)
 {
 	struct store_copy *copy = calloc(1, sizeof(*copy));
 	enum nc_err err;
@@ -42,8 +42,7 @@ enum nc_err store_copy_begin(struct store *store, const char *path, struct store
 	if (err == NC_OK) {
 		copy->backup = sqlite3_backup_init(copy->target.db, "main", store->db, "main");
 		if (copy->backup == NULL)
-			err = store_result(
-				&copy->target, sqlite3_errcode(copy->target.db), error);
+			err = store_result(&copy->target, sqlite3_errcode(copy->target.db), error);
 	}
 	if (err != NC_OK) {
 		store_copy_end(copy);
@@ -94,8 +93,8 @@ enum nc_err store_copy_step(
 	if (err == NC_OK) {
 		/* Alone, without the files that a WAL brings. */
 		err = store_result(&copy->target,
-			sqlite3_exec(copy->target.db, "PRAGMA journal_mode = DELETE", NULL, NULL,
-				NULL),
+			sqlite3_exec(
+				copy->target.db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL),
 			error);
 	}
 	if (err == NC_OK)
@@ -123,8 +122,7 @@ void store_copy_end(struct store_copy *copy)
 }
 
 /* One answer of a PRAGMA or SELECT. */
-static enum nc_err ask(
-	struct store *store, const char *sql, char **ret_text, struct error *error)
+static enum nc_err ask(struct store *store, const char *sql, char **ret_text, struct error *error)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
@@ -157,8 +155,8 @@ enum nc_err store_check_file(const char *path, struct error *error)
 		err = ask(&store, "PRAGMA integrity_check(1)", &words, error);
 	if (err == NC_OK && (words == NULL || strcmp(words, "ok") != 0))
 		err = store_damaged(&store, words != NULL ? words : "it is empty", error);
-	if (err == NC_OK && ask(&store, "SELECT text FROM facts WHERE name = 'state'", &name,
-				    error) != NC_OK)
+	if (err == NC_OK &&
+		ask(&store, "SELECT text FROM facts WHERE name = 'state'", &name, error) != NC_OK)
 		err = store_damaged(&store, "it is no state of nowcast's", error);
 	if (err == NC_OK && (name == NULL || !id_is_valid(name)))
 		err = store_damaged(&store, "it has no name", error);

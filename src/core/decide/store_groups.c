@@ -60,11 +60,10 @@ enum nc_err store_add_group(
 
 /* --- the open ones --- */
 
-static enum nc_err take_member(
-	sqlite3_stmt *row, struct store_group *group, struct error *error)
+static enum nc_err take_member(sqlite3_stmt *row, struct store_group *group, struct error *error)
 {
-	struct store_member *members = reallocarray(
-		group->members, group->members_count + 1, sizeof(*members));
+	struct store_member *members =
+		reallocarray(group->members, group->members_count + 1, sizeof(*members));
 	struct store_member *member;
 	enum nc_err err;
 
@@ -82,8 +81,7 @@ static enum nc_err take_member(
 	return err;
 }
 
-static enum nc_err take_members(
-	struct store *store, struct store_group *group, struct error *error)
+static enum nc_err take_members(struct store *store, struct store_group *group, struct error *error)
 {
 	struct error why = { .code = NC_ERR_SYSTEM };
 	sqlite3_stmt *statement = store_bind(store, SQL_MEMBERS, &why, "i", group->id);
@@ -154,23 +152,22 @@ enum nc_err store_open_groups(struct store *store, struct store_group **ret_grou
 	return NC_OK;
 }
 
-enum nc_err store_member_ended(struct store *store, int64_t group, size_t member, const char *end,
-	struct error *error)
+enum nc_err store_member_ended(
+	struct store *store, int64_t group, size_t member, const char *end, struct error *error)
 {
-	return store_run(
-		store, SQL_MEMBER_ENDED, error, "tii", end, group, (int64_t)member);
+	return store_run(store, SQL_MEMBER_ENDED, error, "tii", end, group, (int64_t)member);
 }
 
-enum nc_err store_close_group(struct store *store, int64_t group, const char *outcome,
-	int64_t at_ns, struct error *error)
+enum nc_err store_close_group(
+	struct store *store, int64_t group, const char *outcome, int64_t at_ns, struct error *error)
 {
 	return store_run(store, SQL_CLOSE_GROUP, error, "iti", at_ns, outcome, group);
 }
 
 /* --- what is held --- */
 
-enum nc_err store_hold(struct store *store, const struct store_held *held,
-	const int64_t *groups, size_t groups_count, int64_t at_ns, struct error *error)
+enum nc_err store_hold(struct store *store, const struct store_held *held, const int64_t *groups,
+	size_t groups_count, int64_t at_ns, struct error *error)
 {
 	enum nc_err err = store_run(store, SQL_HOLD, error, "tvtti", held->worker,
 		(const struct value *)held->arguments, held->host, held->why, at_ns);
@@ -181,8 +178,8 @@ enum nc_err store_hold(struct store *store, const struct store_held *held,
 	return err;
 }
 
-static enum nc_err take_held(struct store *store, sqlite3_stmt *row, struct store_held *held,
-	struct error *error)
+static enum nc_err take_held(
+	struct store *store, sqlite3_stmt *row, struct store_held *held, struct error *error)
 {
 	enum nc_err err = store_column_text(row, 1, &held->worker, error);
 
@@ -268,14 +265,13 @@ static enum nc_err take_out(struct store *store, sqlite3_stmt *statement,
 	return NC_OK;
 }
 
-enum nc_err store_take_free_held(struct store *store, struct store_held **ret_held,
-	size_t *ret_count, struct error *error)
+enum nc_err store_take_free_held(
+	struct store *store, struct store_held **ret_held, size_t *ret_count, struct error *error)
 {
 	struct error why = { .code = NC_ERR_SYSTEM };
 	sqlite3_stmt *statement = store_bind(store, SQL_FREE_HELD, &why, "");
-	enum nc_err err = statement != NULL
-				  ? take_out(store, statement, ret_held, ret_count, &why)
-				  : why.code;
+	enum nc_err err = statement != NULL ? take_out(store, statement, ret_held, ret_count, &why)
+					    : why.code;
 
 	if (err != NC_OK && error != NULL)
 		*error = why;
@@ -287,9 +283,8 @@ enum nc_err store_take_held_by(struct store *store, int64_t group, struct store_
 {
 	struct error why = { .code = NC_ERR_SYSTEM };
 	sqlite3_stmt *statement = store_bind(store, SQL_HELD_BY, &why, "i", group);
-	enum nc_err err = statement != NULL
-				  ? take_out(store, statement, ret_held, ret_count, &why)
-				  : why.code;
+	enum nc_err err = statement != NULL ? take_out(store, statement, ret_held, ret_count, &why)
+					    : why.code;
 
 	if (err != NC_OK && error != NULL)
 		*error = why;

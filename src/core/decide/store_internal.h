@@ -23,15 +23,13 @@
 	S(OLD_MESSAGES, "DELETE FROM messages WHERE rowid IN "                                     \
 			"(SELECT rowid FROM messages WHERE received < ? LIMIT ?)")                 \
 	S(CHECKLIST, "SELECT key, value FROM checklist ORDER BY position")                         \
-	S(PUT_CHECKLIST,                                                                           \
-		"INSERT INTO checklist (key, value, position) VALUES "                             \
-		"(?, ?, (SELECT ifnull(max(position), 0) + 1 FROM checklist)) "                    \
-		"ON CONFLICT (key) DO UPDATE SET value = excluded.value")                          \
+	S(PUT_CHECKLIST, "INSERT INTO checklist (key, value, position) VALUES "                    \
+			 "(?, ?, (SELECT ifnull(max(position), 0) + 1 FROM checklist)) "           \
+			 "ON CONFLICT (key) DO UPDATE SET value = excluded.value")                 \
 	S(REMOVE_CHECKLIST, "DELETE FROM checklist WHERE key = ?")                                 \
 	S(CLEAR_CHECKLIST, "DELETE FROM checklist")                                                \
-	S(COUNT_CHECKLIST,                                                                         \
-		"INSERT INTO facts (name, text) VALUES ('checklist version', 1) "                  \
-		"ON CONFLICT (name) DO UPDATE SET text = text + 1")                                \
+	S(COUNT_CHECKLIST, "INSERT INTO facts (name, text) VALUES ('checklist version', 1) "       \
+			   "ON CONFLICT (name) DO UPDATE SET text = text + 1")                     \
 	S(ADD_LAUNCH, "INSERT INTO launches (id, token, worker, arguments, host, boot, why, "      \
 		      "state, wanted, running, pid, attempt, by_hand) "                            \
 		      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                            \
@@ -99,7 +97,7 @@ enum store_statement {
 #define S(name, sql) SQL_##name,
 	STORE_STATEMENTS(S)
 #undef S
-		SQL_COUNT
+	SQL_COUNT
 };
 
 struct store {
@@ -133,8 +131,8 @@ enum nc_err store_column_text(
 enum nc_err store_column_value(struct store *store, sqlite3_stmt *statement, int column,
 	struct value **ret_value, struct error *error);
 /* Into an array of `size`; a longer one is damage. */
-enum nc_err store_column_fixed(struct store *store, sqlite3_stmt *statement, int column,
-	char *text, size_t size, struct error *error);
+enum nc_err store_column_fixed(struct store *store, sqlite3_stmt *statement, int column, char *text,
+	size_t size, struct error *error);
 
 /* Begin a failure of ours in the database's words. */
 enum nc_err store_damaged(struct store *store, const char *what, struct error *error);

@@ -31,10 +31,11 @@ void store_launch_finish(struct store_launch *launch)
 }
 
 /* In the order of STORE_LAUNCH_COLUMNS. */
-static enum nc_err take_launch(struct store *store, sqlite3_stmt *row,
-	struct store_launch *launch, struct error *error)
+static enum nc_err take_launch(
+	struct store *store, sqlite3_stmt *row, struct store_launch *launch, struct error *error)
 {
-	char **const texts[] = { &launch->worker, NULL, &launch->host, &launch->boot, &launch->why };
+	char **const texts[] = { &launch->worker, NULL, &launch->host, &launch->boot,
+		&launch->why };
 	int64_t state = sqlite3_column_int64(row, 7);
 	enum nc_err err = store_column_fixed(store, row, 0, launch->id, sizeof(launch->id), error);
 
@@ -50,8 +51,9 @@ static enum nc_err take_launch(struct store *store, sqlite3_stmt *row,
 		err = store_column_text(row, 14, &launch->end, error);
 	if (err == NC_OK)
 		err = store_column_value(store, row, 15, &launch->report, error);
-	if (err == NC_OK && (state < STORE_WANTED || state > STORE_WAITING || launch->worker == NULL ||
-				    !value_is(launch->arguments, VALUE_LIST)))
+	if (err == NC_OK &&
+		(state < STORE_WANTED || state > STORE_WAITING || launch->worker == NULL ||
+			!value_is(launch->arguments, VALUE_LIST)))
 		err = store_damaged(store, "a launch that is none", error);
 	if (err != NC_OK)
 		return err;
@@ -103,8 +105,8 @@ enum nc_err store_find_launch(
 enum nc_err store_launch_runs(struct store *store, const char *id, enum store_state state,
 	int64_t pid, int64_t attempt, int64_t at_ns, struct error *error)
 {
-	return store_run(store, SQL_LAUNCH_RUNS, error, "iiiit", (int64_t)state, pid, attempt,
-		at_ns, id);
+	return store_run(
+		store, SQL_LAUNCH_RUNS, error, "iiiit", (int64_t)state, pid, attempt, at_ns, id);
 }
 
 /* Also `skipped` is well. */
@@ -152,13 +154,13 @@ static enum nc_err list(struct store *store, sqlite3_stmt *statement, struct err
 	return err;
 }
 
-enum nc_err store_open_launches(struct store *store, store_launch_function *function,
-	void *argument, struct error *error)
+enum nc_err store_open_launches(
+	struct store *store, store_launch_function *function, void *argument, struct error *error)
 {
 	struct error why = { .code = NC_ERR_SYSTEM };
 
-	return list(store, store_bind(store, SQL_OPEN_LAUNCHES, &why, ""), &why, function,
-		argument, error);
+	return list(store, store_bind(store, SQL_OPEN_LAUNCHES, &why, ""), &why, function, argument,
+		error);
 }
 
 enum nc_err store_open_launches_of(struct store *store, const char *worker,

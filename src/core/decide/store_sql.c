@@ -15,8 +15,8 @@ static const char *const statement_texts[SQL_COUNT] = {
 
 enum nc_err store_damaged(struct store *store, const char *what, struct error *error)
 {
-	return error_set(error, NC_ERR_INVALID, "the state database %s is damaged: %s",
-		store->path, what);
+	return error_set(
+		error, NC_ERR_INVALID, "the state database %s is damaged: %s", store->path, what);
 }
 
 enum nc_err store_result(struct store *store, int code, struct error *error)
@@ -63,10 +63,9 @@ static int bind_value(sqlite3_stmt *statement, int at, const struct value *value
 		return sqlite3_bind_null(statement, at);
 	buffer_init(&text);
 	yaml_write(value, YAML_WRITE_FLOW, &text);
-	code = text.failed || text.len > INT32_MAX
-		       ? SQLITE_NOMEM
-		       : sqlite3_bind_text(statement, at, text.data, (int)text.len,
-				 SQLITE_TRANSIENT);
+	code = text.failed || text.len > INT32_MAX ? SQLITE_NOMEM
+						   : sqlite3_bind_text(statement, at, text.data,
+							     (int)text.len, SQLITE_TRANSIENT);
 	buffer_finish(&text);
 	return code;
 }
@@ -105,8 +104,8 @@ static int bind_all(sqlite3_stmt *statement, const char *kinds, va_list argument
 	return code;
 }
 
-static sqlite3_stmt *bind_list(struct store *store, enum store_statement which,
-	struct error *error, const char *kinds, va_list arguments)
+static sqlite3_stmt *bind_list(struct store *store, enum store_statement which, struct error *error,
+	const char *kinds, va_list arguments)
 {
 	sqlite3_stmt *statement = store->statements[which];
 	int code = SQLITE_OK;
@@ -188,9 +187,9 @@ enum nc_err store_column_value(struct store *store, sqlite3_stmt *statement, int
 	struct value **ret_value, struct error *error)
 {
 	/* It was a value before it was written. */
-	static const struct yaml_limits limits = { .bytes = 1 << 30,
-		.depth = 1000,
-		.nodes = 100000000 };
+	static const struct yaml_limits limits = {
+		.bytes = 1 << 30, .depth = 1000, .nodes = 100000000
+	};
 	const unsigned char *text;
 	struct error why = { 0 };
 	enum nc_err err;
@@ -208,8 +207,8 @@ enum nc_err store_column_value(struct store *store, sqlite3_stmt *statement, int
 	return err == NC_OK ? NC_OK : store_damaged(store, why.text, error);
 }
 
-enum nc_err store_column_fixed(struct store *store, sqlite3_stmt *statement, int column,
-	char *text, size_t size, struct error *error)
+enum nc_err store_column_fixed(struct store *store, sqlite3_stmt *statement, int column, char *text,
+	size_t size, struct error *error)
 {
 	const unsigned char *found = sqlite3_column_text(statement, column);
 	size_t len;
@@ -217,7 +216,7 @@ enum nc_err store_column_fixed(struct store *store, sqlite3_stmt *statement, int
 	text[0] = '\0';
 	if (found == NULL)
 		return sqlite3_column_type(statement, column) == SQLITE_NULL ? NC_OK
-									      : error_nomem(error);
+									     : error_nomem(error);
 	len = (size_t)sqlite3_column_bytes(statement, column);
 	if (len >= size)
 		return store_damaged(store, "an id that is too long", error);
