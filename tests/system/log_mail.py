@@ -184,8 +184,11 @@ class Mail(unittest.TestCase):
             return []
 
     def lines(self):
-        with open(self.path("log"), encoding="utf-8") as file:
-            return file.read().splitlines()
+        try:
+            with open(self.path("log"), encoding="utf-8") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
 
     def test_the_same_mails_as_python_sends(self):
         calls = [["manager", 50, "it is over"], ["manager", 40, "not mailed"],
@@ -243,6 +246,29 @@ class Mail(unittest.TestCase):
             self.assertEqual(daemon.wait(timeout=DEADLINE_S), 0)
         self.assertEqual({seen(mail)["text"].split("] ")[1] for mail in host.mails},
                          {"left by an earlier run", "while it waits", "and one more"})
+
+    def test_a_line_of_another_process_is_mailed_by_the_aggregator_once(self):
+        host = self.host()
+        self.configure(host.port)
+        with open(self.path("nowcast.yaml"), encoding="utf-8") as file:
+            config = json.load(file)
+        config["logging"] = {
+            "aggregator": config["logging"],
+            "publisher": {"version": 1, "handlers": {"pub": {"class": "zmq.log.handlers.PUBHandler"}},
+                          "root": {"level": "DEBUG", "handlers": ["pub"]}},
+        }
+        with open(self.path("nowcast.yaml"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        daemon = subprocess.Popen([NOWCAST, "log_aggregator", "nowcast.yaml"], cwd=self.directory,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.log(["worker", 40, "an error"], ["worker", 50, "from afar"])
+            wait_for(lambda: host.mails, "the mail")
+            wait_for(lambda: any("mail sent" in line for line in self.lines()), "the sender's line in the log")
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            self.assertEqual(daemon.wait(timeout=DEADLINE_S), 0)
+        self.assertEqual([seen(mail)["text"] for mail in host.mails], ["CRITICAL [worker] from afar"])
 
     def test_the_sender_s_own_lines_are_not_mailed(self):
         self.configure(1, level="DEBUG")

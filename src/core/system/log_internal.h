@@ -24,7 +24,7 @@ enum {
 	LOG_FILE_MODE = 0664, /* promises.md, S2 */
 };
 
-/* --- log_format.c: the `%`-style of Python's logging.Formatter --- */
+/* --- log_format.c, log_format_print.c: the `%`-style of Python's logging.Formatter --- */
 
 struct log_format;
 
@@ -64,6 +64,12 @@ void log_escape(const char *text, bool keep_newlines, struct buffer *out);
 
 /* Append `text` as a JSON text with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void log_escape_json(const char *text, struct buffer *out);
+
+/* --- log_level.c --- */
+
+enum {
+	LEVEL_MOST = 1000
+};
 
 /* `INFO`, `Level 15` */
 void log_print_level(int level, struct buffer *out);

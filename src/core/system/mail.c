@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -79,8 +80,8 @@ static void print_date(int64_t real_ns, struct buffer *out)
 	if (localtime_r(&second, &tm) == NULL)
 		return;
 	buffer_printf(out, "Date: %.3s, %d %.3s %d %02d:%02d:%02d %+05ld\r\n",
-		days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
-		tm.tm_hour, tm.tm_min, tm.tm_sec,
+		days + (ptrdiff_t)3 * tm.tm_wday, tm.tm_mday, months + (ptrdiff_t)3 * tm.tm_mon,
+		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
 		tm.tm_gmtoff / 3600 * 100 + tm.tm_gmtoff % 3600 / 60);
 }
 
