@@ -58,7 +58,7 @@ ENDS_BY_ITSELF = {"EINTR", "EAGAIN", "short"}
 # Nobody has to hear of these: nothing was lost, or it is tried again without anybody's doing.
 UNSAID = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod", "newfstatat", "fstat", "fcntl", "wait4", "waitid", "getdents64",
           "epoll_ctl", "accept4", "ftruncate", "fallocate"}
-WORDS = {"ENOMEM": ["memory"], "ENOSPC": ["disk is full"], "EIO": ["i/o error"], "EMFILE": ["unable to open"],
+WORDS = {"ENOMEM": ["memory"], "ENOSPC": ["disk is full", "i/o error"], "EIO": ["i/o error"], "EMFILE": ["unable to open"],
          "EROFS": ["readonly", "unable to open"]}     # SQLite's
 OF_THE_LOADER = re.compile(r"\.so(\.|$)|^/etc/ld|^/usr/share/zoneinfo|^/proc/|^/sys/|^/etc/")
 
