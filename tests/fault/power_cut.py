@@ -123,8 +123,9 @@ class Recording:
 
     def watch_seen(self, over):
         """What is in the ledger now was not there at the look before: that is the count that is surely early enough."""
-        before, offset = self.count(), 0
-        while not over.is_set():
+        before, offset, last = self.count(), 0, False
+        while not last:
+            last = over.is_set()
             now = self.count()
             with open(self.ledger.path, encoding="utf-8") as file:
                 file.seek(offset)
@@ -139,19 +140,13 @@ class Recording:
 
     def work(self):
         """The load; meanwhile the manager is killed now and then."""
-        environment_directory = os.environ.get("TMPDIR")
-        os.environ["TMPDIR"] = self.mount_place
-        try:
-            system = harness.System()
-        finally:
-            os.environ.pop("TMPDIR")
-            if environment_directory is not None:
-                os.environ["TMPDIR"] = environment_directory
+        self.directory = os.path.join(self.mount_place, "system")
+        os.mkdir(self.directory, 0o700)
+        system = harness.System(self.directory)
         system.configure(workers=load.registry(), programs=load.programs(system, self.ledger.path),
                          rules=load.rules(after_seen=[{"on": ["lost", "crash"], "launch":
                              "seen <launch[arguments][0]> <launch[arguments][1]> <launch[arguments][2]>"}]))
         load.write_worker(system)
-        self.directory = system.directory
         over = threading.Event()
         watcher = threading.Thread(target=self.watch_seen, args=(over,), daemon=True)
         try:
@@ -173,11 +168,10 @@ class Recording:
                 raise AssertionError(f"not all messages were answered\n{system.tail()}")
             self.messages = feed.messages
         finally:
-            over.set()
-            watcher.join()
-            system.temporary._finalizer.detach()  # the directory goes with the disk
-            system.temporary = None
             system.close()
+            over.set()
+            if watcher.ident is not None:
+                watcher.join()
 
     def run(self):
         make_file_system(self.image)
