@@ -377,6 +377,22 @@ class IfRunning(Story):
                            "one of them runs")
 
 
+    def test_by_hand_the_policy_holds_too(self):
+        self.policy = {"if running": "wait"}
+        self.configure()
+        self.begin()
+        self.touch("wait-second")
+        first = self.system.run_in_background("second", "x")
+        self.wait_ran("second x")
+        second = self.system.run_in_background("second", "x")
+        harness.wait_until(lambda: "waiting for the end of" in second.output(), "the second one is told",
+                           explain=second.output)
+        self.assertEqual(self.ran(), ["second x"])
+        self.touch("go-second")
+        self.assertEqual((first.wait(), second.wait()), (0, 0))
+        self.assertEqual(self.ran(), ["second x", "second x"])
+
+
 class Damage(Story):
     def test_r22_a_damaged_state_is_named_and_not_touched(self):
         self.begin()

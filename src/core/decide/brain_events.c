@@ -42,26 +42,47 @@ static enum nc_err register_runner(struct judgement *j, int64_t pid, int64_t att
 	return store_add_launch(j->brain->store, launch, j->error);
 }
 
-/* By hand, while a copy runs that the policy protects: the runner is to end. */
-static bool is_refused(const struct judgement *j, const struct value *copies)
+static int policy_of(const struct judgement *j)
 {
-	const struct config_program *program =
-		config_find_program(j->brain->config, j->message->source);
-
-	return j->launch.by_hand && value_count(copies) > 0 &&
-	       program->if_running == IF_RUNNING_REFUSE;
+	return config_find_program(j->brain->config, j->message->source)->if_running;
 }
 
-static enum nc_err answer_started(struct judgement *j)
+/* Only somebody at a terminal wants to know of copies; and there can be many. NULL: j->error. */
+static struct value *find_copies(struct judgement *j)
 {
-	struct value *copies = brain_copies(j, j->launch.worker, j->launch.arguments, j->launch.id);
-	struct value *reply = copies != NULL ? value_map() : NULL;
-	bool refused = copies != NULL && is_refused(j, copies);
-	enum nc_err err = NC_ERR_NOMEM;
+	const struct value *arguments = value_map_get(j->message->payload, "arguments");
+	struct value *none;
 
-	if (copies == NULL)
-		return j->error != NULL ? j->error->code : NC_ERR_NOMEM;
-	err = value_map_put(reply, "running", copies);
+	if (j->launch_known && j->launch.by_hand)
+		return brain_copies(j, j->launch.worker, j->launch.arguments, j->launch.id);
+	if (!j->launch_known && value_is(arguments, VALUE_LIST))
+		return brain_copies(j, j->message->source, arguments, NULL);
+	none = value_list();
+	if (none == NULL)
+		(void)error_nomem(j->error);
+	return none;
+}
+
+/* By hand, while a copy runs: the runner comes again until that has ended. */
+static enum nc_err let_it_wait(struct judgement *j, const struct value *copies)
+{
+	struct value *reply = value_map();
+	enum nc_err err = value_map_put(reply, "running", value_copy(copies));
+
+	err = err == NC_OK ? brain_reply(j, REPLY_RETRY_LATER, reply) : error_nomem(j->error);
+	value_destroy(reply);
+	if (err == NC_OK && policy_of(j) == IF_RUNNING_REPLACE)
+		err = brain_replace_copies(j, copies);
+	return err;
+}
+
+static enum nc_err answer_started(struct judgement *j, const struct value *copies)
+{
+	struct value *reply = value_map();
+	bool refused =
+		j->launch.by_hand && value_count(copies) > 0 && policy_of(j) == IF_RUNNING_REFUSE;
+	enum nc_err err = value_map_put(reply, "running", value_copy(copies));
+
 	if (err == NC_OK)
 		err = value_map_put(reply, "version", value_text(NOWCAST_VERSION));
 	if (err == NC_OK && refused)
@@ -77,23 +98,40 @@ static enum nc_err answer_started(struct judgement *j)
 	return brain_close_launch(j, "refused");
 }
 
-/* Answered with the copies that run already. Said twice it changes nothing more. */
-static enum nc_err runner_started(struct judgement *j)
+static enum nc_err take_started(struct judgement *j, const struct value *copies)
 {
 	int64_t pid = value_as_int(value_map_get(j->message->payload, "pid"), 0);
 	int64_t attempt = value_as_int(value_map_get(j->message->payload, "attempt"), 1);
+	int policy = policy_of(j);
 	enum nc_err err = NC_OK;
 
-	if (!id_is_valid(j->message->launch))
-		return brain_reply_words(
-			j, REPLY_BAD_MESSAGE, "`started` needs the id of a launch");
+	if (!j->launch_known && value_count(copies) > 0 &&
+		(policy == IF_RUNNING_WAIT || policy == IF_RUNNING_REPLACE))
+		return let_it_wait(j, copies);
 	if (!j->launch_known)
 		err = register_runner(j, pid, attempt);
 	else if (j->launch.state != STORE_RUNNING || j->launch.pid != pid ||
 		 j->launch.attempt != attempt)
 		err = store_launch_runs(j->brain->store, j->launch.id, STORE_RUNNING, pid, attempt,
 			j->real_ns, j->error);
-	return err == NC_OK ? answer_started(j) : err;
+	return err == NC_OK ? answer_started(j, copies) : err;
+}
+
+/* Answered with the copies that run already. Said twice it changes nothing more. */
+static enum nc_err runner_started(struct judgement *j)
+{
+	struct value *copies;
+	enum nc_err err;
+
+	if (!id_is_valid(j->message->launch))
+		return brain_reply_words(
+			j, REPLY_BAD_MESSAGE, "`started` needs the id of a launch");
+	copies = find_copies(j);
+	if (copies == NULL)
+		return j->error->code;
+	err = take_started(j, copies);
+	value_destroy(copies);
+	return err;
 }
 
 /* --- progress --- */

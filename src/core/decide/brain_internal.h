@@ -66,6 +66,8 @@ enum nc_err brain_want_launch(
 /* It has ended with `type`: write it down, and let the one go that waited for it. */
 enum nc_err brain_close_launch(struct judgement *j, const char *type);
 struct value *brain_launch_to_value(const struct brain *brain, const struct store_launch *launch);
+/* Those that run are to end, for another that takes their place; those that wait are given up. */
+enum nc_err brain_replace_copies(struct judgement *j, const struct value *copies);
 /* Open launches of that worker with those arguments, other than `id`: a list. NULL: j->error. */
 struct value *brain_copies(
 	struct judgement *j, const char *worker, const struct value *arguments, const char *id);

@@ -118,7 +118,7 @@ static struct value *arguments_value(const struct brain_launch *launch)
 }
 
 /* The copies that run are to end, those that wait are given up. */
-static enum nc_err replace_copies(struct judgement *j, const struct value *copies)
+enum nc_err brain_replace_copies(struct judgement *j, const struct value *copies)
 {
 	struct transaction *t = &j->t;
 	struct brain_end *ends =
@@ -146,15 +146,18 @@ static enum nc_err replace_copies(struct judgement *j, const struct value *copie
 	return err;
 }
 
-/* What `if running` makes of a launch with copies. */
-static enum nc_err apply_policy(
+static int policy_of(const struct judgement *j, const char *worker)
+{
+	return config_find_program(j->brain->config, worker)->if_running;
+}
+
+/* What `if running` makes of a launch with `copies`. */
+static enum nc_err hold_back(
 	struct judgement *j, struct store_launch *row, const struct value *copies)
 {
-	const struct config_program *program = config_find_program(j->brain->config, row->worker);
+	int policy = policy_of(j, row->worker);
 
-	if (value_count(copies) == 0 || program->if_running == IF_RUNNING_ALLOW)
-		return NC_OK;
-	if (program->if_running == IF_RUNNING_REFUSE) {
+	if (policy == IF_RUNNING_REFUSE) {
 		row->state = STORE_ENDED;
 		brain_note(j, LEVEL_WARNING,
 			"%s is not launched (%s): it runs already with the same arguments (`if "
@@ -165,8 +168,21 @@ static enum nc_err apply_policy(
 	row->state = STORE_WAITING;
 	brain_note(j, LEVEL_INFO,
 		"%s waits until the one with the same arguments has ended (`if running: %s`)",
-		row->worker, program->if_running == IF_RUNNING_WAIT ? "wait" : "replace");
-	return program->if_running == IF_RUNNING_REPLACE ? replace_copies(j, copies) : NC_OK;
+		row->worker, policy == IF_RUNNING_WAIT ? "wait" : "replace");
+	return policy == IF_RUNNING_REPLACE ? brain_replace_copies(j, copies) : NC_OK;
+}
+
+static enum nc_err apply_policy(struct judgement *j, struct store_launch *row)
+{
+	struct value *copies = brain_copies(j, row->worker, row->arguments, NULL);
+	enum nc_err err = NC_OK;
+
+	if (copies == NULL)
+		return j->error->code;
+	if (value_count(copies) > 0)
+		err = hold_back(j, row, copies);
+	value_destroy(copies);
+	return err;
 }
 
 /* The launch as a row; nothing in it is the row's but `arguments`. */
@@ -181,24 +197,20 @@ static enum nc_err write_down(
 		.state = STORE_WANTED,
 		.wanted_ns = j->real_ns,
 		.attempt = 1 };
-	struct value *copies;
-	enum nc_err err;
+	enum nc_err err = NC_OK;
 
 	if (row.arguments == NULL)
 		return error_nomem(j->error);
 	memcpy(row.id, launch->id, sizeof(row.id));
 	memcpy(row.token, launch->token, sizeof(row.token));
-	copies = brain_copies(j, row.worker, row.arguments, NULL);
-	err = copies != NULL     ? apply_policy(j, &row, copies)
-	      : j->error != NULL ? j->error->code
-				 : NC_ERR_NOMEM;
+	if (policy_of(j, row.worker) != IF_RUNNING_ALLOW)
+		err = apply_policy(j, &row);
 	if (err == NC_OK)
 		err = store_add_launch(j->brain->store, &row, j->error);
 	if (err == NC_OK && row.state == STORE_ENDED)
 		err = store_launch_ended(j->brain->store, row.id, STORE_ENDED, "refused", NULL,
 			j->real_ns, j->error);
 	*ret_state = row.state;
-	value_destroy(copies);
 	value_destroy(row.arguments);
 	return err;
 }
