@@ -432,6 +432,7 @@ class Answers(Runner):
         self.assertEqual(self.end(self.start_launch(LAUNCH)), 128 + signal.SIGTERM)
         [final] = self.finals()
         self.assertEqual(final["report"]["reason"], "the manager said that this launch is stale")
+        self.assertEqual(final["report"]["attempt"], 1)
 
     def test_r3_a_stale_launch_is_not_tried_again(self):
         self.configure({"retry": {"times": 3, "wait": "1 h", "after": [75, "crash"]}})
