@@ -302,6 +302,8 @@ class Scene(Judge):
                 if name == self.target and status == 128 + signal.SIGKILL:
                     self.start(name)
                     self.ask(self.message(13, "feed", "need", "feed"))
+                elif name == self.target and self.restarts and status in (128 + signal.SIGTERM, -signal.SIGTERM):
+                    break       # it had only just been started again
                 elif status != 0 and not self.forgiving:
                     self.violate("R5", f"{name} ended with {status} after a SIGTERM: {self.output(daemon)}")
 

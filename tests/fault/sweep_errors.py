@@ -218,7 +218,7 @@ class Run:
         return {"point": self.point, "seed": self.seed, "seconds": seconds, "deed": deed, "replies": self.scene.replies,
                 "calls": first.calls() if self.what.startswith("count") else [], "allocations": allocations,
                 "restarts": self.scene.restarts, "violations": self.scene.violations,
-                "log": self.scene.log()[-2500:], "directory": self.scene.directory}
+                "log": self.scene.log()[-40000:] if self.scene.violations or self.keep else "", "directory": self.scene.directory}
 
 
 def run_point(work):
@@ -324,7 +324,7 @@ class Sweep:
         print(f"{result['point']}: {result['deed']}, {len(result['violations'])} violations, {result['restarts']} restarts, "
               f"{result['replies']} replies, {result['allocations']} allocations, {result['seconds']:.2f} s")
         if self.options.keep:
-            print(f"kept in {result['directory']}\n{result['log']}")
+            print(f"kept in {result['directory']}\n{result['log'][-2500:]}")
         return 1 if result["violations"] else 0
 
 

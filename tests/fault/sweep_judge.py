@@ -55,7 +55,7 @@ class Judge:
         if reported or NATURAL.get(worker, "success") != "success":
             return None         # what follows after it is wanted by itself
         if key[-1].isdigit() and int(key[-1]) < CLEARED:    # its part of the checklist was cleared, maybe
-            ended = any(words[1:] == [*key, ""] for words in self.ledger.of("end"))
+            ended = any(words[1:] == [*key, ""][:3] for words in self.ledger.of("end"))
             return None if ended else f"R5: `{' '.join(key)}` has not ended"
         if " ".join((*key, "")[:3]) not in self.part("work"):
             return f"R5: the end of `{' '.join(key)}` was not heard"
@@ -77,7 +77,9 @@ class Judge:
     def wait_until_quiet(self):
         if not self.wait(lambda: self.missing() is None, RUNNER_QUIET_S if self.runner_dies else QUIET_S):
             promise, words = self.missing().split(": ", 1)
-            self.violate(promise, words)
+            name = words.split("`")[1].split()[0] if "`" in words else "manager"
+            said = [line for line in self.log().splitlines() if f" {name}" in line or f"[{name}]" in line]
+            self.violate(promise, "; ".join([words, "the log says last", *said[-3:]]))
 
     def judge(self):
         """When all is quiet and has ended: what is in the ledger, and what may be there?"""
