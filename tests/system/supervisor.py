@@ -390,6 +390,13 @@ class Killed(Supervised):
         self.system.start_supervisor()
         self.assertTrue(is_running(worker))
 
+    def test_programs_are_told_to_end(self):
+        self.system.configure(supervisor={"programs": {"feed": {"command": ["sleep", "1000"]}}})
+        supervisor = self.system.start_supervisor()
+        feed = int(self.system.wait_for_line(r"\] feed is ready \(process (\d+), ")[1])
+        self.kill(supervisor)
+        wait_until(lambda: not is_running(feed), "the end of the program", 5)
+
     def start_stubborn(self):
         """With a program that takes no TERM: the supervisor, and the process id of the program."""
         self.system.write("stubborn.sh", "trap '' TERM\necho begun\nwhile :; do sleep 0.1; done\n")
