@@ -28,6 +28,7 @@ struct value {
 			struct value **items;
 			struct value **values;
 			size_t count, capacity;
+			bool other_keys; /* of a mapping: one of them was no text */
 			/* Open addressing; holds position + 1, 0 is free. NULL while small. */
 			uint32_t *index;
 			size_t index_size; /* a power of two */
@@ -553,8 +554,10 @@ static enum nc_err add(struct value *value, struct value *item, struct value *ma
 		return NC_ERR_NOMEM;
 	}
 	value->many.items[value->many.count] = item;
-	if (value->kind == VALUE_MAP)
+	if (value->kind == VALUE_MAP) {
 		value->many.values[value->many.count] = mapped;
+		value->many.other_keys = value->many.other_keys || item->kind != VALUE_TEXT;
+	}
 	value->many.count++;
 	if (value->kind == VALUE_LIST)
 		return NC_OK;
@@ -631,7 +634,8 @@ struct value *value_map_find_written(const struct value *map, const char *key)
 	struct value *found = value_map_get(map, key);
 	struct buffer written;
 
-	if (found != NULL || !value_is(map, VALUE_MAP))
+	/* Texts are found by the index: large mappings have no others. */
+	if (found != NULL || !value_is(map, VALUE_MAP) || !map->many.other_keys)
 		return found;
 	buffer_init(&written);
 	for (size_t i = 0; found == NULL && i < map->many.count; i++) {

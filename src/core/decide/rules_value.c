@@ -33,7 +33,7 @@ enum nc_err eval_keep(struct evaluation *e, struct value *value, const struct va
 {
 	if (value != NULL && e->made_count == e->made_capacity) {
 		size_t capacity = e->made_capacity > 0 ? 2 * e->made_capacity : 32;
-		struct value **made = reallocarray(e->made, capacity, sizeof(*made));
+		struct value **made = reallocarray(e->made, capacity, sizeof(struct value *));
 
 		if (made == NULL) {
 			value_destroy(value);
@@ -378,11 +378,14 @@ static enum nc_err eval_depending(
 		buffer_finish(&text);
 		return eval_expression(e, &expression->values[i], ret_value);
 	}
-	if (err == NC_OK && otherwise == NULL)
+	if (err == NC_OK && otherwise == NULL) {
 		err = eval_fail(e, NC_ERR_NOT_FOUND, template->line, template->column,
 			"`depending on` has no value for `%.60s`, and no `otherwise`", text.data);
+		buffer_finish(&text);
+		return err;
+	}
 	buffer_finish(&text);
-	return err == NC_OK ? eval_expression(e, otherwise, ret_value) : err;
+	return err == NC_OK && otherwise != NULL ? eval_expression(e, otherwise, ret_value) : err;
 }
 
 enum nc_err eval_expression(
