@@ -204,7 +204,7 @@ class Soak:
 
     def watch_zombies(self):
         """R8. A parent that is stopped cannot look after its children."""
-        since = {}
+        since, said = {}, set()
         while not self.over.wait(0.1):
             now = time.monotonic()
             ours = set(self.system.own_pids())
@@ -213,9 +213,9 @@ class Soak:
             since = {pid: since.get(pid, now) for pid in zombies}
             for pid, first in since.items():
                 words = load.role_of(zombies[pid])
-                if now - first > ZOMBIE_S + LOOK_S and words:
+                if now - first > ZOMBIE_S + LOOK_S and words and pid not in said:
                     self.tally.violation("R8", f"a child of {words} is a zombie for {now - first:.1f} s")
-                    self.stopped_at[zombies[pid]] = now  # it is said once
+                    said.add(pid)
 
     def watch_checklist_file(self):
         """R12: whoever reads it reads one whole document."""
