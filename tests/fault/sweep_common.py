@@ -300,8 +300,10 @@ class Scene(Judge):
                     self.violate("R5", f"{name} does not end within 10 s of a SIGTERM")
                     break
                 if name == self.target and status == 128 + signal.SIGKILL:
+                    self.restarts += 1
                     self.start(name)
-                    self.ask(self.message(13, "feed", "need", "feed"))
+                    if name in ("supervisor", "manager"):
+                        self.ask(self.message(13, "feed", "need", "feed"))
                 elif name == self.target and self.restarts and status in (128 + signal.SIGTERM, -signal.SIGTERM):
                     break       # it had only just been started again
                 elif status != 0 and not self.forgiving:
