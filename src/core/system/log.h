@@ -8,21 +8,19 @@
  *
  * Order of calls: log_create() when the configuration is there; until then, and when it fails,
  * log_create_console(). log_*() from any thread of the process at any time; never from a signal handler.
- * log_reopen() looks which files were rotated (it is also done before a write). log_destroy() ships what
- * is waiting, within 2 s.
+ * log_reopen() looks which files were rotated (it is also done before a write). Nothing waits in memory,
+ * so a process may end in any way.
  *
  * A secret (core/system/secrets.h) in a message is written as `***`.
  *
  * `log` may be NULL wherever a line is made: nothing is logged then.
  *
- * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued, and shipped
- * by the call that makes a line of WARNING or above, the 100th one, 64 kB, or a line 200 ms or more after
- * the last shipment. So the last lines of a burst wait for the next one: whoever has a loop asks
- * log_is_waiting() before it waits, and calls log_flush() from a timer. While the aggregator is away nobody waits for it.
+ * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) go into the spool of the
+ * process, from where the aggregator takes them (log_spool.h); nobody waits for it, at the end neither.
  *
  * After a fork both processes may log.
  *
- * Depends on core/data, core/system/sys, file, clock, config, door, id, secrets.
+ * Depends on core/data, core/system/sys, file, clock, config, id, secrets.
  */
 #ifndef NOWCAST_CORE_SYSTEM_LOG_H
 #define NOWCAST_CORE_SYSTEM_LOG_H
@@ -53,7 +51,7 @@ struct log;
 
 enum log_mode {
 	LOG_MODE_NORMAL,     /* local, or the `publisher` form when the section has it */
-	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself */
+	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself; log_collect.h */
 	LOG_MODE_DEBUG,      /* console only, all levels (`--debug`) */
 };
 
@@ -111,11 +109,6 @@ const struct secrets *log_secrets(const struct log *log);
 
 /* Open the files again that were renamed or removed. */
 void log_reopen(struct log *log);
-
-/* Ship what waits for the aggregator; blocks at most `timeout_ms`. true: nothing is waiting. */
-bool log_flush(struct log *log, int64_t timeout_ms);
-/* Is something waiting? */
-bool log_is_waiting(struct log *log);
 
 /*
  * The log files that rotation concerns: those of every RotatingFileHandler that a logger uses, each path

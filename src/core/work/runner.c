@@ -222,10 +222,8 @@ static int run(struct runner *r)
 	(void)signal(
 		SIGCHLD, SIG_DFL); /* if our parent ignores it, ends of children would be lost */
 	err = loop_create(&r->loop, &error);
-	if (err == NC_OK) {
-		log_flusher_start(&r->flusher, r->loop, &r->log);
+	if (err == NC_OK)
 		err = watch_signals(r, &error);
-	}
 	if (err == NC_OK && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		err = error_errno(&error, errno, "cannot become a subreaper");
 	if (err == NC_OK && !r->debug)
