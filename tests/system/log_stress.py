@@ -145,7 +145,9 @@ class LogStress(unittest.TestCase):
         self.prepare()
         aggregator = [self.start_aggregator()]
         writers = [self.start_writer(f"w{number}", LINES, PAUSE_MS) for number in range(WRITERS)]
-        drains = [threading.Thread(target=writer.stdout.read) for writer in writers]
+        made = [0] * WRITERS
+        drains = [threading.Thread(target=self.count, args=(writer, made, number))
+                  for number, writer in enumerate(writers)]
         for drain in drains:
             drain.start()
         seed = int(os.environ.get("NOWCAST_TEST_SEED", time.time()))
@@ -168,7 +170,7 @@ class LogStress(unittest.TestCase):
                 time.sleep(dice.random() * 0.1)  # how long it is away
                 aggregator[0] = self.start_aggregator()
             if has_disk and full_s == 0 and part > 0.4:
-                full_s = self.fill_disk_for(2.5, aggregator)
+                full_s = self.fill_disk(made, aggregator)
             time.sleep(dice.random() * 0.05)
         for writer, drain in zip(writers, drains):
             drain.join()
@@ -187,8 +189,13 @@ class LogStress(unittest.TestCase):
             self.skipTest("no tmpfs can be mounted here: the full disk was left out")
         self.assertGreater(sum(lost.values()), 0, "the full disk cost nothing: it was not full")
 
-    def fill_disk_for(self, seconds, aggregator):
-        """Until not a byte more fits; in the middle, a kill. How long it was full."""
+    @staticmethod
+    def count(writer, made, number):
+        for line in writer.stdout:
+            made[number] = int(line)
+
+    def fill_disk(self, made, aggregator):
+        """Until not a byte more fits, and the spools are full too; with a kill in between. How long that was."""
         with open(self.path("filler"), "wb", buffering=0) as filler, contextlib.suppress(OSError):
             while True:
                 filler.write(b"x" * 65536)
@@ -196,11 +203,17 @@ class LogStress(unittest.TestCase):
             while True:
                 filler.write(b"x")
         begin = time.monotonic()
-        time.sleep(seconds / 2)  # how long it is full
-        aggregator[0].kill()
-        aggregator[0].wait()
-        aggregator[0] = self.start_aggregator()
-        time.sleep(seconds / 2)
+        # A spool file has 4 MB at most: so many lines do not fit into what they have.
+        goals = [min(LINES, count + 6000) for count in made]
+        killed = False
+        while any(count < goal for count, goal in zip(made, goals)):
+            self.assertLess(time.monotonic() - begin, DEADLINE_S, "the writers stand still at a full disk")
+            if not killed and time.monotonic() - begin > 1:
+                aggregator[0].kill()
+                aggregator[0].wait()
+                aggregator[0] = self.start_aggregator()
+                killed = True
+            time.sleep(0.05)
         os.unlink(self.path("filler"))
         return time.monotonic() - begin
 
