@@ -115,10 +115,18 @@ void log_reopen(struct log *log);
  * once, of all parts of the section (local; or aggregator, then publisher). Opens nothing. The texts
  * belong to the list.
  */
+enum log_compress {
+	LOG_COMPRESS_NONE,
+	LOG_COMPRESS_GZIP, /* FILE.N.gz */
+	LOG_COMPRESS_ZSTD, /* FILE.N.zst */
+	LOG_COMPRESS_COUNT
+};
 struct log_file_info {
 	const char *handler;
 	const char *path;     /* absolute */
 	int64_t backup_count; /* FILE.1 to FILE.N are kept; 0: the file is not rotated */
+	enum log_compress compress;
+	int64_t keep_most; /* bytes of the file and its old ones together; 0: no matter */
 };
 struct log_files;
 /* NC_ERR_INVALID as log_create(); a configuration without the section has no files. */
@@ -130,11 +138,22 @@ bool log_files_at(const struct log_files *files, size_t index, struct log_file_i
 
 /*
  * Roll `path` over: FILE becomes FILE.1, FILE.1 becomes FILE.2, ..., FILE.`backup_count` is replaced;
- * then a new FILE with mode rw-rw-r--. By renaming only: what a writer still has open loses nothing, and
- * a kill at any moment leaves every file under some name (a gap in the numbers is filled by the next
- * rotation). NC_ERR_NOT_FOUND: there is no such file; NC_ERR_REFUSED: another process is rotating in
- * that directory; NC_ERR_SYSTEM: FILE is still the one that is written to.
+ * then a new FILE with mode rw-rw-r-- and the group of the old one. Compressed files (FILE.2.gz) move in the
+ * same way. By renaming only: what a writer still has open loses nothing, and a kill at any moment leaves
+ * every file under some name (a gap in the numbers is filled by the next rotation). NC_ERR_NOT_FOUND: there
+ * is no such file; NC_ERR_REFUSED: another process is rotating in that directory; NC_ERR_SYSTEM: FILE is
+ * still the one that is written to.
  */
 enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error);
+
+/*
+ * Compress the old files from FILE.2 on (FILE.1 may still be written to), as the handler says, by the
+ * program gzip or zstd, which runs to its end in the call; then remove the oldest ones beyond `keep_most`.
+ * A file that some process still has open for writing is left to the next time. A kill at any moment leaves
+ * each line in one whole file at least. `error` is of the first thing that could not be done; the others
+ * are done all the same. *ret_compressed and *ret_removed count files; untouched never.
+ */
+enum nc_err log_file_archive(const struct log_file_info *info, unsigned *ret_compressed,
+	unsigned *ret_removed, struct error *error);
 
 #endif

@@ -141,6 +141,10 @@ struct log_handler {
 	bool rotating; /* rotate_logs rolls it over */
 	bool delayed;  /* opened with the first line */
 	int64_t backup_count;
+	enum log_compress compress;
+	int64_t keep_most; /* bytes of the file and all old ones; 0: no matter */
+	bool has_group;    /* the file is made with this one */
+	gid_t group;
 	int64_t most_bytes; /* 0: size is no reason to roll over */
 	struct log_when when;
 	char *host; /* of HANDLER_SYSLOG, by UDP; else NULL */
@@ -241,6 +245,8 @@ enum nc_err log_setup_load(const struct config *config, enum log_mode mode,
  * of the others. Only a file that cannot be opened is an error. May block for the name of a host. */
 enum nc_err log_handler_open(struct log_handler *handler, struct error *error);
 void log_handler_close(struct log_handler *handler);
+/* Give the file, just opened, to `file group`, as far as we may. */
+void log_handler_give_to_group(const struct log_handler *handler);
 
 /* Open the file again when it is not the one at its path any more. */
 void log_handler_check(struct log_handler *handler);
@@ -289,6 +295,12 @@ bool log_socket_write(
 /* Put the line as a mail into the spool. */
 bool log_mail_write(
 	struct log_handler *handler, const struct log_view *view, const char *line, size_t len);
+
+/* --- log_rotate.c, log_archive.c --- */
+
+/* FILE.N with an ending for how it is compressed; N 0: FILE. */
+void log_numbered_name(
+	struct buffer *name, const char *path, int64_t number, enum log_compress compress);
 
 /* --- log_ship.c: to the aggregator, through the spool --- */
 
