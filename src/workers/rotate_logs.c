@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/data/suggest.h"
+#include "core/work/launch_log.h"
 #include "core/work/worker.h"
 
 /* One file; what was rotated joins `files`. false: it could not be. */
@@ -63,6 +64,21 @@ static bool archive_file(struct worker *worker, const struct log_file_info *info
 	return err == NC_OK;
 }
 
+enum {
+	LAUNCH_LOGS_KEPT_DAYS = 30
+};
+
+/* The logs of single launches are not rotated: each is of a few minutes or hours, and goes as a whole. */
+static void remove_launch_logs(struct worker *worker)
+{
+	unsigned removed = launch_logs_remove_old(worker_config(worker)->state_directory,
+		INT64_C(86400) * LAUNCH_LOGS_KEPT_DAYS);
+
+	if (removed > 0)
+		worker_log(worker, LEVEL_DEBUG, "%u log%s of launches before %d days removed",
+			removed, removed == 1 ? "" : "s", LAUNCH_LOGS_KEPT_DAYS);
+}
+
 /* Is it meant, by `--only`? */
 static bool is_wanted(struct worker *worker, const struct log_file_info *info)
 {
@@ -117,6 +133,8 @@ static enum worker_result rotate_logs(struct worker *worker, struct value *check
 	for (size_t i = 0; log_files_at(files, i, &info); i++)
 		all = (!is_wanted(worker, &info) || archive_file(worker, &info)) && all;
 	log_files_destroy(files);
+	if (cli_text(worker_args(worker), "--only") == NULL)
+		remove_launch_logs(worker);
 	if (value_map_put(checklist, "log files", list) != NC_OK) {
 		worker_log(worker, LEVEL_ERROR, "out of memory");
 		return WORKER_FAILURE;

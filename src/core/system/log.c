@@ -25,6 +25,7 @@ struct log {
 	struct log_setup *setup;
 	struct secrets *secrets;
 	struct log_shipper *shipper; /* or NULL */
+	struct log_setup *kept;      /* log_keep(): one handler; or NULL */
 	bool collecting;             /* log_collect.h */
 	int own_threshold;           /* lines of our own logger below it go nowhere */
 	struct buffer name, host_name, masked, message, line;
@@ -251,6 +252,7 @@ void log_destroy(struct log *log)
 	log_shipper_destroy(log->shipper);
 	log_setup_destroy(log->setup);
 	secrets_destroy(log->secrets);
+	log_setup_destroy(log->kept);
 	buffer_finish(&log->name);
 	buffer_finish(&log->host_name);
 	buffer_finish(&log->masked);
@@ -415,8 +417,12 @@ void log_record(struct log *log, const struct log_record *record)
 {
 	struct log_view view;
 	const char *message;
+	bool enabled;
 
-	if (log == NULL || !log_is_enabled(log, record->logger, record->level))
+	if (log == NULL)
+		return;
+	enabled = log_is_enabled(log, record->logger, record->level);
+	if (!enabled && log->kept == NULL)
 		return;
 	(void)pthread_mutex_lock(&log->mutex);
 	message = masked(log, record->message);
@@ -433,7 +439,10 @@ void log_record(struct log *log, const struct log_record *record)
 		.message = escaped(&log->message, message, record->keep_newlines),
 		.raw_message = message,
 	};
-	route(log, &view, record);
+	if (enabled)
+		route(log, &view, record);
+	if (log->kept != NULL)
+		emit(log, log->kept->handlers[0], &view);
 	(void)pthread_mutex_unlock(&log->mutex);
 }
 
@@ -444,7 +453,7 @@ void log_line(struct log *log, int level, const char *format, ...)
 	va_list arguments;
 	int len;
 
-	if (log == NULL || level < log->own_threshold)
+	if (log == NULL || (level < log->own_threshold && log->kept == NULL))
 		return;
 	va_start(arguments, format);
 	len = vsnprintf(short_text, sizeof(short_text), format, arguments);
@@ -484,6 +493,29 @@ bool log_has_handlers(const struct log *log, const char *logger)
 	const struct log_logger *found = log_setup_find(log->setup, logger, strlen(logger));
 
 	return found != NULL && found->handlers_count > 0;
+}
+
+enum nc_err log_keep(struct log *log, const char *path, struct error *error)
+{
+	struct log_setup *kept = NULL;
+	struct log_handler *handler;
+	enum nc_err err = NC_ERR_NOMEM;
+
+	if (log_setup_console(&kept, LEVEL_NOTSET) != NC_OK)
+		return error_nomem(error);
+	handler = kept->handlers[0];
+	handler->kind = HANDLER_FILE;
+	handler->fd = -1;
+	handler->path = strdup(path);
+	err = handler->path != NULL ? log_handler_open(handler, error) : error_nomem(error);
+	if (err != NC_OK) {
+		log_setup_destroy(kept);
+		return err;
+	}
+	(void)pthread_mutex_lock(&log->mutex);
+	log->kept = kept;
+	(void)pthread_mutex_unlock(&log->mutex);
+	return NC_OK;
 }
 
 void log_reopen(struct log *log)

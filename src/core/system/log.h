@@ -107,6 +107,12 @@ bool log_has_handlers(const struct log *log, const char *logger);
 /* What must not be shown: for whoever else shows texts to people. The log's; NULL when `log` is. */
 const struct secrets *log_secrets(const struct log *log);
 
+/*
+ * From here on every line, of any level, goes to the file `path` too, in the usual form: the log of one
+ * launch. At most once. On failure nothing is changed.
+ */
+enum nc_err log_keep(struct log *log, const char *path, struct error *error);
+
 /* Open the files again that were renamed or removed. */
 void log_reopen(struct log *log);
 
@@ -135,6 +141,12 @@ enum nc_err log_files_create(
 void log_files_destroy(struct log_files *files); /* accepts NULL */
 /* `index` from 0; false beyond the last. */
 bool log_files_at(const struct log_files *files, size_t index, struct log_file_info *ret_info);
+
+/*
+ * The file that has the lines of the whole system: of the file handlers of root (local; or of the part
+ * `aggregator`) the one with the lowest level, to be freed. NC_ERR_NOT_FOUND: root has none.
+ */
+enum nc_err log_main_file(const struct config *config, char **ret_path, struct error *error);
 
 /*
  * Roll `path` over: FILE becomes FILE.1, FILE.1 becomes FILE.2, ..., FILE.`backup_count` is replaced;

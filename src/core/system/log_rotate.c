@@ -100,6 +100,42 @@ bool log_files_at(const struct log_files *files, size_t index, struct log_file_i
 	return true;
 }
 
+enum nc_err log_main_file(const struct config *config, char **ret_path, struct error *error)
+{
+	bool distributed = log_section_is_distributed(config->logging);
+	const struct log_handler *main_one = NULL;
+	const struct log_logger *root;
+	struct log_setup *setup = NULL;
+	enum nc_err err;
+
+	if (config->logging == NULL)
+		return error_set(error, NC_ERR_NOT_FOUND,
+			"there is no log file: the configuration has no section `logging`");
+	err = log_setup_load(
+		config, distributed ? LOG_MODE_AGGREGATOR : LOG_MODE_NORMAL, &setup, error);
+	if (err != NC_OK)
+		return err;
+	root = log_setup_find(setup, "", 0);
+	for (size_t i = 0; root != NULL && i < root->handlers_count; i++) {
+		const struct log_handler *handler = root->handlers[i];
+
+		if (handler->kind == HANDLER_FILE &&
+			(main_one == NULL || handler->level < main_one->level))
+			main_one = handler;
+	}
+	if (main_one == NULL) {
+		err = error_set(error, NC_ERR_NOT_FOUND,
+			"there is no log file: `root` of the section `logging` has no handler "
+			"that writes one");
+	} else {
+		*ret_path = strdup(main_one->path);
+		if (*ret_path == NULL)
+			err = error_nomem(error);
+	}
+	log_setup_destroy(setup);
+	return err;
+}
+
 /* --- one file --- */
 
 void log_numbered_name(
