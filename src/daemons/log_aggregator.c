@@ -120,7 +120,7 @@ static void on_events(void *argument, unsigned events)
 
 	while ((count = sys_read(aggregator->events_fd, bytes, sizeof(bytes))) > 0) {
 		for (ssize_t at = 0; at < count; at += (ssize_t)sizeof(*event) + event->len) {
-			event = (const struct inotify_event *)(bytes + at);
+			event = (const void *)(bytes + at);
 			if ((event->mask & IN_Q_OVERFLOW) != 0)
 				intake_scan(aggregator->intake);
 			else if (event->len > 0)

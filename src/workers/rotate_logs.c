@@ -71,8 +71,8 @@ enum {
 /* The logs of single launches are not rotated: each is of a few minutes or hours, and goes as a whole. */
 static void remove_launch_logs(struct worker *worker)
 {
-	unsigned removed = launch_logs_remove_old(worker_config(worker)->state_directory,
-		INT64_C(86400) * LAUNCH_LOGS_KEPT_DAYS);
+	unsigned removed = launch_logs_remove_old(
+		worker_config(worker)->state_directory, INT64_C(86400) * LAUNCH_LOGS_KEPT_DAYS);
 
 	if (removed > 0)
 		worker_log(worker, LEVEL_DEBUG, "%u log%s of launches before %d days removed",

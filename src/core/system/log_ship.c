@@ -178,40 +178,51 @@ static int make_file(const struct log_shipper *shipper, uint32_t segment, const 
 	return -1;
 }
 
+/* Make and open the file of `segment`. -1: errno. */
+static int open_file(struct log_shipper *shipper, uint32_t segment, size_t size, const char *path)
+{
+	char *temporary = make_path(shipper, segment, ".new");
+	int fd = -1, sys_errno;
+
+	if (temporary == NULL)
+		errno = ENOMEM;
+	else if (segment > LOG_SPOOL_SEGMENT_MOST || is_over_bound(shipper))
+		errno = ENOBUFS;
+	else if (sys_mkdir(shipper->directory, 0700) == 0 || errno == EEXIST)
+		fd = make_file(shipper, segment, path, temporary, size);
+	sys_errno = errno;
+	free(temporary);
+	errno = sys_errno;
+	return fd;
+}
+
 /* The next file, with room for a record of `need` bytes. false: errno; the one before is still there. */
 static bool next_file(struct log_shipper *shipper, size_t need)
 {
 	uint32_t segment = shipper->segment + 1;
 	size_t size = size_of_segment(segment);
 	char *path = make_path(shipper, segment, "");
-	char *temporary = make_path(shipper, segment, ".new");
 	void *mapping = MAP_FAILED;
-	int fd = -1;
-	int sys_errno = ENOMEM;
+	int fd = -1, sys_errno;
 
 	if (size < need + LOG_SPOOL_DATA)
 		size = (need + LOG_SPOOL_DATA + 4095) & ~(size_t)4095;
-	if (path != NULL && temporary != NULL) {
-		if (sys_mkdir(shipper->directory, 0700) < 0 && errno != EEXIST)
-			sys_errno = errno;
-		else if (segment > LOG_SPOOL_SEGMENT_MOST || is_over_bound(shipper))
-			sys_errno = ENOBUFS;
-		else if ((fd = make_file(shipper, segment, path, temporary, size)) < 0)
-			sys_errno = errno;
+	if (path == NULL) {
+		errno = ENOMEM;
+		return false;
 	}
+	fd = open_file(shipper, segment, size, path);
 	if (fd >= 0)
 		mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	sys_errno = errno;
 	if (fd >= 0 && mapping == MAP_FAILED) {
-		sys_errno = errno;
 		(void)sys_unlink(path);
 		(void)sys_close(fd);
 	}
-	free(temporary);
 	free(path);
-	if (mapping == MAP_FAILED) {
-		errno = sys_errno;
+	errno = sys_errno;
+	if (mapping == MAP_FAILED)
 		return false;
-	}
 	leave_file(shipper);
 	shipper->fd = fd;
 	shipper->head = mapping;
