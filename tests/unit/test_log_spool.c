@@ -45,6 +45,17 @@ static const char section[] =
 	"    handlers: {pub: {class: zmq.log.handlers.PUBHandler}}\n"
 	"    root: {level: DEBUG, handlers: [pub]}\n";
 
+static const char rolling_section[] =
+	"logging:\n"
+	"  aggregator:\n"
+	"    version: 1\n"
+	"    formatters: {f: {format: '%(message)s'}}\n"
+	"    handlers:\n"
+	"      all: {class: logging.handlers.RotatingFileHandler, filename: all.log, formatter: f,\n"
+	"            maxBytes: 9, backupCount: 5}\n"
+	"    root: {level: DEBUG, handlers: [all]}\n"
+	"  publisher: {version: 1}\n";
+
 static int set_up(void **state)
 {
 	const char *parent = getenv("TMPDIR");
@@ -549,6 +560,35 @@ static void a_file_that_is_removed_meanwhile_is_made_anew(void **state)
 	assert_content(f, "all.log", ALL_LINES);
 }
 
+static void a_file_is_rolled_over_within_a_batch_at_its_size(void **state)
+{
+	struct fixture *f = *state;
+	struct log_place places[LOG_PLACES_MOST];
+
+	value_destroy(f->config.tree);
+	assert_int_equal(yaml_read(rolling_section, strlen(rolling_section), 0, &yaml_file_limits,
+				 &f->config.tree, NULL),
+		NC_OK);
+	f->config.logging = value_map_get(f->config.tree, "logging");
+	append(f, "all.log", "old\n", 4);
+	open_log(f, LOG_MODE_AGGREGATOR);
+	log_three(f);
+	log_collect_places(f->log, places);
+	assert_int_equal(log_collect_write(f->log, false), LOG_COLLECTED_WRITTEN);
+	assert_content(f, "all.log.2", "old\none\n");
+	assert_content(f, "all.log.1", "two\n");
+	assert_content(f, "all.log", "three\n");
+	/* The process was killed behind it, before that was acknowledged. */
+	open_log(f, LOG_MODE_AGGREGATOR);
+	log_collect_mark(f->log);
+	log_three(f);
+	log_collect_recover(f->log, places);
+	assert_int_equal(log_collect_write(f->log, false), LOG_COLLECTED_WRITTEN);
+	assert_content(f, "all.log.2", "old\none\n");
+	assert_content(f, "all.log.1", "two\n");
+	assert_content(f, "all.log", "three\n");
+}
+
 static void a_full_disk_is_waited_for(void **state)
 {
 	struct fixture *f = *state;
@@ -584,6 +624,7 @@ int main(void)
 		WITH_FILES(a_batch_under_way_is_completed_in_the_rotated_file),
 		WITH_FILES(what_is_not_ours_behind_a_batch_is_left_alone),
 		WITH_FILES(a_file_that_is_removed_meanwhile_is_made_anew),
+		WITH_FILES(a_file_is_rolled_over_within_a_batch_at_its_size),
 		WITH_FILES(a_full_disk_is_waited_for),
 	};
 

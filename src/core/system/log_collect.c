@@ -100,13 +100,34 @@ static bool begin_anew(struct log_handler *handler)
 	return true;
 }
 
+/* May the file be rolled over by a line, because of its size or the time? */
+static bool rolls(const struct log_handler *handler)
+{
+	return handler->most_bytes > 0 || handler->when.kind != WHEN_NEVER;
+}
+
+/* How much to write at once: all; or one line, where it decides whether the file is rolled over first. */
+static size_t next_piece(struct log_handler *handler)
+{
+	const char *rest = handler->collected.data + handler->collected_done;
+	size_t left = handler->collected.len - handler->collected_done;
+	const char *end = rolls(handler) ? memchr(rest, '\n', left) : NULL;
+	size_t len = end != NULL ? (size_t)(end - rest) + 1 : left;
+
+	/* Not within a line that stopped at a full disk. */
+	if (rolls(handler) && (handler->collected_done == 0 || rest[-1] == '\n'))
+		log_handler_roll(handler, len);
+	return len;
+}
+
 static enum log_collected write_on(struct log_handler *handler)
 {
 	struct buffer *collected = &handler->collected;
 
 	while (handler->collected_done < collected->len) {
-		ssize_t written = sys_write(handler->fd, collected->data + handler->collected_done,
-			collected->len - handler->collected_done);
+		size_t len = next_piece(handler);
+		ssize_t written =
+			sys_write(handler->fd, collected->data + handler->collected_done, len);
 
 		if (written >= 0)
 			handler->collected_done += (size_t)written;
@@ -168,14 +189,16 @@ static bool is_at(int fd, const struct log_place *place)
 	       status.st_dev == place->device && status.st_ino == place->inode;
 }
 
-/* Open the file of the place, which may have another name by now. -1: it is not found. */
-static int open_place(const struct log_handler *handler, const struct log_place *place)
+/* Open the file of the place, which may have another name by now: *ret_number. -1: it is not found. */
+static int open_place(
+	const struct log_handler *handler, const struct log_place *place, int *ret_number)
 {
 	struct buffer name;
 	int fd = -1;
 
 	buffer_init(&name);
 	for (int i = 0; i <= ROTATIONS_SEEN && fd < 0; i++) {
+		*ret_number = i;
 		buffer_clear(&name);
 		buffer_append_text(&name, handler->path);
 		if (i > 0)
@@ -244,6 +267,35 @@ static size_t count_present(
 	return common;
 }
 
+/* A batch that rolled files over goes on in those that are newer: how much of the rest is there? */
+static size_t count_in_newer(
+	const struct log_handler *handler, int number, const char *rest, size_t len)
+{
+	size_t present = 0;
+	struct buffer name;
+
+	buffer_init(&name);
+	while (--number >= 0 && rolls(handler) && present < len) {
+		const struct log_place beginning = { 0 };
+		size_t here = 0;
+		bool torn = false;
+		int fd;
+
+		buffer_clear(&name);
+		buffer_append_text(&name, handler->path);
+		if (number > 0)
+			buffer_printf(&name, ".%d", number);
+		fd = name.failed ? -1 : sys_open(name.data, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+		if (fd < 0)
+			break;
+		here = count_present(fd, &beginning, rest + present, len - present, &torn);
+		(void)sys_close(fd);
+		present += here;
+	}
+	buffer_finish(&name);
+	return present;
+}
+
 /* The missing rest to where its beginning is: that file has been rotated since. */
 static bool complete_old_file(int fd, const char *rest, size_t len)
 {
@@ -256,17 +308,20 @@ void log_handler_recover(struct log_handler *handler, const struct log_place *pl
 	size_t mark = handler->mark < all.len ? handler->mark : all.len;
 	const char *batch = all.data + mark;
 	size_t len = all.len - mark;
-	size_t present = 0;
+	size_t present = 0, newer = 0;
 	bool torn = false;
-	int fd;
+	int fd, number = 0;
 
 	handler->mark = 0;
 	if (handler->kind != HANDLER_FILE || len == 0)
 		return;
-	fd = place->inode != 0 ? open_place(handler, place) : -1;
+	fd = place->inode != 0 ? open_place(handler, place, &number) : -1;
 	if (fd >= 0)
 		present = count_present(fd, place, batch, len, &torn);
-	if (fd >= 0 && !is_at(handler->fd, place) && !torn &&
+	if (fd >= 0 && !torn && (present == 0 || batch[present - 1] == '\n'))
+		newer = count_in_newer(handler, number, batch + present, len - present);
+	present += newer;
+	if (fd >= 0 && newer == 0 && !is_at(handler->fd, place) && !torn &&
 		complete_old_file(fd, batch + present, len - present))
 		present = len;
 	if (fd >= 0)
