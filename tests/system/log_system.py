@@ -496,22 +496,6 @@ message registry""", CONFIG))
             self.assertEqual(done.returncode, 8, done.stdout)
             self.assertIn(words, done.stdout)
 
-    def test_ten_files_are_rotated_in_less_than_50_ms(self):
-        handlers = "".join(f"      h{number}: {{class: logging.handlers.RotatingFileHandler, filename: f{number}.log, "
-                           "backupCount: 7}\n" for number in range(10))
-        names = ", ".join(f"h{number}" for number in range(10))
-        self.write("nowcast.yaml", CONFIG.replace("    handlers:\n", "    handlers:\n" + handlers, 1).replace(
-            "handlers: [info, debug]", f"handlers: [{names}]", 1))
-        times = []
-        for _ in range(9):
-            for number in range(10):
-                self.write(f"f{number}.log", "x\n" * 10000)
-            started = time.monotonic()
-            self.assertEqual(self.rotate().returncode, 0)
-            times.append(time.monotonic() - started)
-        # The whole worker, from exec to exit; the best one, because the machine is shared.
-        self.assertLess(min(times), 0.05, times)
-
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
