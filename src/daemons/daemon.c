@@ -248,7 +248,6 @@ bool daemon_start(
 		(void)fprintf(stderr, "nowcast %s: %s\n", d->name, error.text);
 		goto fail;
 	}
-	log_flusher_start(&d->flusher, d->loop, &d->log);
 	if (!fits_supervisor(d))
 		goto fail;
 	if (d->life_fd >= 0 && loop_watch(d->loop, d->life_fd, LOOP_READ, supervisor_gone, d,

@@ -30,7 +30,6 @@
 #include "core/system/applet.h"
 #include "core/system/config.h"
 #include "core/system/log.h"
-#include "core/system/log_flusher.h"
 #include "core/system/loop.h"
 #include "core/system/notify.h"
 #include "daemons/mailer.h"
@@ -50,7 +49,6 @@ struct daemon {
 	struct loop_fd *life_watch;
 	struct notify notify;
 	struct loop_timer *watchdog_timer;
-	struct log_flusher flusher;
 	struct mailer mailer;
 	/*
 	 * HUP: may be NULL. Take over `config` and return true (daemon->config is then it, and the old

@@ -1,200 +1,166 @@
 /*
- * The log aggregator: one log of the whole system. Processes send their lines in batches to its local
- * door (core/system/log_batch.h); it writes them by the part `aggregator` of the `logging` section, and
- * answers when they are written. What processes could not send lies in the spool, and is taken from there.
+ * The log aggregator: one log of the whole system. Processes put their lines into the spool
+ * (core/system/log_spool.h); it takes them from there (log_intake.h), and writes them by the part
+ * `aggregator` of the `logging` section. It sleeps until inotify tells of something new in the spool.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 
-#include "core/data/json.h"
-#include "core/system/door.h"
 #include "core/system/exit_status.h"
-#include "core/system/file.h"
-#include "core/system/log_batch.h"
+#include "core/system/log_collect.h"
 #include "core/system/sys.h"
 #include "daemons/daemon.h"
+#include "daemons/log_intake.h"
 
 enum {
-	SPOOL_INTERVAL_MS = 2000,
-	SPOOL_FILE_MOST = 8 << 20,
-	SPOOL_FILES_AT_ONCE = 64, /* the door is served between two rounds */
-	/* Batches that are remembered. One that is sent twice comes again within seconds. */
-	RECENT_COUNT = 4096,
-};
-
-struct recent_batch {
-	uint64_t sequence; /* 0: none */
-	char source[ID_TEXT_SIZE];
+	HELD_MS = 250,      /* a full disk is tried again */
+	SYNC_MS = 1000,     /* what a power failure may cost (promises.md, R15) */
+	SCAN_MS = 60000,    /* in case the kernel has told us less than all */
+	NO_EVENTS_MS = 500, /* the same when it tells us nothing */
 };
 
 struct aggregator {
 	struct daemon daemon;
-	struct door_server *door;
-	struct loop_timer *spool_timer;
-	char *spool_path;
-	struct recent_batch *recent; /* a ring */
-	size_t recent_next;
-	bool spool_failed; /* and that has been said */
+	struct intake *intake;
+	int events_fd; /* of inotify; -1: there is none */
+	struct loop_fd *watch;
+	struct loop_timer *scan_timer, *held_timer, *sync_timer;
+	struct loop_post more;
+	bool more_posted;
+	bool held_said;
 };
 
-/* --- batches --- */
-
-static bool is_known(const struct aggregator *aggregator, const struct log_batch *batch)
+static void fail(struct aggregator *aggregator, const char *what)
 {
-	for (size_t i = 0; i < RECENT_COUNT; i++) {
-		if (aggregator->recent[i].sequence == batch->sequence &&
-			strcmp(aggregator->recent[i].source, batch->source) == 0)
-			return true;
+	log_critical(
+		aggregator->daemon.log, "%s: ending, so that the next start can recover", what);
+	loop_stop(aggregator->daemon.loop, EXIT_FAILED);
+}
+
+static void sync_files(void *argument)
+{
+	struct aggregator *aggregator = argument;
+
+	aggregator->sync_timer = NULL;
+	if (log_collect_sync(aggregator->daemon.log) != LOG_COLLECTED_WRITTEN)
+		fail(aggregator, "a log file cannot be synced");
+}
+
+static void work(struct aggregator *aggregator);
+
+static void work_again(void *argument)
+{
+	struct aggregator *aggregator = argument;
+
+	aggregator->more_posted = false;
+	work(aggregator);
+}
+
+static void work_after_pause(void *argument)
+{
+	struct aggregator *aggregator = argument;
+
+	aggregator->held_timer = NULL;
+	work(aggregator);
+}
+
+static void hold(struct aggregator *aggregator)
+{
+	struct daemon *d = &aggregator->daemon;
+
+	if (!aggregator->held_said && intake_is_held(aggregator->intake))
+		log_error(d->log, "a disk with log files is full; log lines wait in the spool");
+	aggregator->held_said = true;
+	if (loop_timer_start(d->loop, HELD_MS, false, work_after_pause, aggregator,
+		    &aggregator->held_timer, NULL) != NC_OK)
+		fail(aggregator, "out of memory");
+}
+
+static void work(struct aggregator *aggregator)
+{
+	struct daemon *d = &aggregator->daemon;
+	enum intake_state state;
+
+	/* While we wait for room, what happens is noted only; and at the end nothing is begun. */
+	if (aggregator->held_timer != NULL || aggregator->intake == NULL)
+		return;
+	state = intake_work(aggregator->intake);
+	if (state == INTAKE_HELD) {
+		hold(aggregator);
+		return;
 	}
-	return false;
+	if (state == INTAKE_FAILED) {
+		fail(aggregator, "log lines cannot be written safely");
+		return;
+	}
+	aggregator->held_said = false;
+	if (state == INTAKE_MORE && !aggregator->more_posted) {
+		aggregator->more_posted = true;
+		loop_post(d->loop, &aggregator->more);
+	}
+	/* Without memory for the timer, the next lines bring it. */
+	if (state == INTAKE_MORE && aggregator->sync_timer == NULL)
+		(void)loop_timer_start(d->loop, SYNC_MS, false, sync_files, aggregator,
+			&aggregator->sync_timer, NULL);
 }
 
-static void remember(struct aggregator *aggregator, const struct log_batch *batch)
+/* --- what happens in the spool --- */
+
+static void on_events(void *argument, unsigned events)
 {
-	struct recent_batch *recent = &aggregator->recent[aggregator->recent_next];
+	/* As inotify(7) has it: the events are aligned. */
+	alignas(struct inotify_event) char bytes[16384];
+	struct aggregator *aggregator = argument;
+	const struct inotify_event *event;
+	ssize_t count;
 
-	recent->sequence = batch->sequence;
-	(void)snprintf(recent->source, sizeof(recent->source), "%s", batch->source);
-	aggregator->recent_next = (aggregator->recent_next + 1) % RECENT_COUNT;
-}
-
-/* Write a batch's lines, once. *ret_sequence is what to answer. */
-static enum nc_err write_batch(struct aggregator *aggregator, const char *bytes, size_t len,
-	uint64_t *ret_sequence, struct error *error)
-{
-	struct log_batch batch;
-	enum nc_err err = log_batch_read(bytes, len, &batch, error);
-
-	if (err != NC_OK)
-		return err;
-	if (!is_known(aggregator, &batch)) {
-		for (size_t i = 0; i < log_batch_count(&batch); i++) {
-			struct log_record record = log_batch_at(&batch, i);
-
-			log_record(aggregator->daemon.log, &record);
+	while ((count = sys_read(aggregator->events_fd, bytes, sizeof(bytes))) > 0) {
+		for (ssize_t at = 0; at < count; at += (ssize_t)sizeof(*event) + event->len) {
+			event = (const void *)(bytes + at);
+			if ((event->mask & IN_Q_OVERFLOW) != 0)
+				intake_scan(aggregator->intake);
+			else if (event->len > 0)
+				intake_saw(aggregator->intake, event->name);
 		}
-		remember(aggregator, &batch);
 	}
-	*ret_sequence = batch.sequence;
-	log_batch_finish(&batch);
-	return NC_OK;
+	work(aggregator);
 }
 
-static void write_error(const char *text, struct buffer *answer)
-{
-	struct value *map = value_map();
-
-	if (map == NULL || value_map_put(map, "error", value_text(text)) != NC_OK)
-		buffer_append_text(answer, "{\"error\": \"out of memory\"}");
-	else
-		json_write(map, 0, answer);
-	value_destroy(map);
-}
-
-static void on_request(void *argument, struct door_request *request, const struct door_peer *peer,
-	const char *bytes, size_t len)
-{
-	struct aggregator *aggregator = argument;
-	uint64_t sequence = 0;
-	struct buffer answer;
-	struct error error;
-
-	buffer_init(&answer);
-	if (write_batch(aggregator, bytes, len, &sequence, &error) == NC_OK) {
-		buffer_printf(&answer, "{\"written\": %" PRIu64 "}", sequence);
-	} else {
-		log_error(aggregator->daemon.log,
-			"a batch of log lines from process %d is not one, and was refused: %s",
-			(int)peer->pid, error.text);
-		write_error(error.text, &answer);
-	}
-	if (answer.failed)
-		door_drop(request); /* the sender sends the batch again */
-	else
-		door_answer(request, answer.data, answer.len);
-	buffer_finish(&answer);
-}
-
-static void on_too_large(void *argument, size_t len, struct buffer *answer)
+static void scan(void *argument)
 {
 	struct aggregator *aggregator = argument;
 
-	log_error(aggregator->daemon.log, "a batch of log lines with %zu bytes was refused", len);
-	write_error("a batch has at most 1 MiB", answer);
+	intake_scan(aggregator->intake);
+	work(aggregator);
 }
 
-/* --- the spool --- */
-
-/* The batches of one spool file, one a line. */
-static void write_spooled(struct aggregator *aggregator, const char *path, const char *text)
+static enum nc_err watch_spool(struct aggregator *aggregator, struct error *error)
 {
-	uint64_t bad = 0, sequence;
-	struct error error;
+	struct daemon *d = &aggregator->daemon;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 
-	while (*text != '\0') {
-		const char *end = strchrnul(text, '\n');
-		struct error why;
+	if (fd >= 0 && inotify_add_watch(fd, intake_directory(aggregator->intake),
+			       IN_MODIFY | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR) < 0) {
+		int sys_errno = errno;
 
-		if (write_batch(aggregator, text, (size_t)(end - text), &sequence, &why) != NC_OK &&
-			bad++ == 0)
-			error = why;
-		text = *end != '\0' ? end + 1 : end;
+		(void)sys_close(fd);
+		errno = sys_errno;
+		fd = -1;
 	}
-	if (bad > 0)
-		log_error(aggregator->daemon.log,
-			"%" PRIu64 " batch%s of spooled log lines in %s could not be read, and "
-			"%s lost: %s",
-			bad, bad == 1 ? "" : "es", path, bad == 1 ? "is" : "are", error.text);
-}
-
-static void take_spool_file(struct aggregator *aggregator, const char *name)
-{
-	char *path = path_join(aggregator->spool_path, name);
-	struct buffer text;
-	struct error error;
-	enum nc_err err;
-
-	buffer_init(&text);
-	err = path != NULL ? file_read(path, SPOOL_FILE_MOST, &text, &error) : error_nomem(&error);
-	if (err == NC_OK) {
-		write_spooled(aggregator, path, text.data);
-		if (sys_unlink(path) < 0)
-			err = error_errno(&error, errno, "cannot remove %s", path);
-	}
-	if (err != NC_OK && !aggregator->spool_failed)
-		log_error(aggregator->daemon.log, "spooled log lines cannot be taken: %s",
-			error.text);
-	aggregator->spool_failed = err != NC_OK;
-	buffer_finish(&text);
-	free(path);
-}
-
-static int is_spool_file(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name);
-	size_t suffix = strlen(LOG_SPOOL_SUFFIX);
-
-	return len > suffix && strcmp(entry->d_name + len - suffix, LOG_SPOOL_SUFFIX) == 0;
-}
-
-static void take_spool(void *argument)
-{
-	struct aggregator *aggregator = argument;
-	struct dirent **entries;
-	int count = scandir(aggregator->spool_path, &entries, is_spool_file, alphasort);
-
-	if (count < 0)
-		return; /* there is none as long as nothing was spooled */
-	for (int i = 0; i < count; i++) {
-		if (i < SPOOL_FILES_AT_ONCE)
-			take_spool_file(aggregator, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
+	aggregator->events_fd = fd;
+	if (fd < 0)
+		log_warning(d->log,
+			"the spool is looked at every %d ms, because inotify cannot be used: %s",
+			NO_EVENTS_MS, strerror(errno));
+	else if (loop_watch(d->loop, fd, LOOP_READ, on_events, aggregator, &aggregator->watch,
+			 error) != NC_OK)
+		return NC_ERR_SYSTEM;
+	return loop_timer_start(d->loop, fd >= 0 ? SCAN_MS : NO_EVENTS_MS, true, scan, aggregator,
+		&aggregator->scan_timer, error);
 }
 
 /* --- the daemon --- */
@@ -202,48 +168,44 @@ static void take_spool(void *argument)
 static bool on_reload(void *argument, struct config *config)
 {
 	struct aggregator *aggregator = argument;
+	struct daemon *d = &aggregator->daemon;
 
-	if (strcmp(config->state_directory, aggregator->daemon.config->state_directory) == 0)
+	/* The new log begins by collecting, because files may end within a line: these do not. */
+	(void)log_collect_write(d->log, false);
+	if (strcmp(config->state_directory, d->config->state_directory) != 0)
+		log_error(d->log,
+			"the state directory cannot change while the system runs: stop it first");
+	else if (intake_is_held(aggregator->intake))
+		log_error(d->log,
+			"log lines wait for room on a disk: reload the configuration after that");
+	else
 		return true;
-	log_error(aggregator->daemon.log,
-		"the state directory cannot change while the system runs: stop it first");
 	return false;
 }
 
 static enum nc_err start(struct aggregator *aggregator, struct error *error)
 {
-	const struct door_handler handler = {
-		.request = on_request,
-		.too_large = on_too_large,
-		.argument = aggregator,
-	};
 	struct daemon *d = &aggregator->daemon;
-	struct buffer path;
-	enum nc_err err;
+	enum nc_err err =
+		intake_create(d->config->state_directory, &d->log, &aggregator->intake, error);
 
-	aggregator->recent = calloc(RECENT_COUNT, sizeof(*aggregator->recent));
-	aggregator->spool_path = path_join(d->config->state_directory, STATE_LOG_SPOOL);
-	if (aggregator->recent == NULL || aggregator->spool_path == NULL)
-		return error_nomem(error);
-	buffer_init(&path);
-	err = config_state_path(d->config, STATE_LOG_DOOR, &path, error);
-	if (err == NC_OK)
-		err = door_listen(d->loop, path.data, d->config->state_group != NULL ? 0660 : 0600,
-			&handler, &aggregator->door, error);
-	buffer_finish(&path);
 	if (err != NC_OK)
 		return err;
-	take_spool(aggregator);
-	return loop_timer_start(d->loop, SPOOL_INTERVAL_MS, true, take_spool, aggregator,
-		&aggregator->spool_timer, error);
+	intake_recover(aggregator->intake);
+	err = watch_spool(aggregator, error);
+	if (err != NC_OK)
+		return err;
+	scan(aggregator);
+	return NC_OK;
 }
 
 static int log_aggregator_run(const struct applet *self, int argc, char **argv)
 {
-	struct aggregator aggregator = { 0 };
+	struct aggregator aggregator = { .events_fd = -1 };
 	struct daemon *d = &aggregator.daemon;
 	struct error error;
 
+	aggregator.more = (struct loop_post){ .function = work_again, .argument = &aggregator };
 	if (!daemon_start(d, self, argc, argv, LOG_MODE_AGGREGATOR))
 		return d->status;
 	d->reload = on_reload;
@@ -255,10 +217,14 @@ static int log_aggregator_run(const struct applet *self, int argc, char **argv)
 		log_critical(d->log, "%s", error.text);
 		d->status = error.code == NC_ERR_REFUSED ? EXIT_TRY_AGAIN : EXIT_FAILED;
 	}
-	loop_timer_cancel(aggregator.spool_timer);
-	door_server_destroy(aggregator.door);
-	free(aggregator.recent);
-	free(aggregator.spool_path);
+	loop_timer_cancel(aggregator.scan_timer);
+	loop_timer_cancel(aggregator.held_timer);
+	loop_timer_cancel(aggregator.sync_timer);
+	loop_unwatch(aggregator.watch);
+	if (aggregator.events_fd >= 0)
+		(void)sys_close(aggregator.events_fd);
+	intake_destroy(aggregator.intake);
+	aggregator.intake = NULL;
 	return daemon_finish(d);
 }
 

@@ -266,8 +266,9 @@ class Links(Story):
 
 class Help(Story):
     def test_usage_is_what_the_framework_had(self):
-        for name in ("awaken", "clear_checklist", "rotate_logs"):
-            self.assertEqual(self.good(name, "-h").splitlines()[0], f"usage: nowcast {name} [-h] [--debug] config_file")
+        for name, ours in (("awaken", ""), ("clear_checklist", ""), ("rotate_logs", "[--only HANDLER] ")):
+            self.assertEqual(self.good(name, "-h").splitlines()[0],
+                             f"usage: nowcast {name} [-h] [--debug] {ours}config_file")
 
     def test_help_comes_with_and_without_the_configuration_file(self):
         for name in applets():

@@ -4,13 +4,13 @@
 The environment names the programs: NOWCAST_TEST_BINARY, NOWCAST_TEST_LOG_DEMO (tests/tools/log_demo.c, a
 process that makes the log lines it is told).
 """
+import grp
 import json
 import os
 import re
+import shutil
 import signal
-import socket
 import stat
-import struct
 import subprocess
 import tempfile
 import time
@@ -156,36 +156,69 @@ class LogSystem(unittest.TestCase):
     def numbered(self, count, first=0):
         return [["worker", 20, f"line {number}"] for number in range(first, first + count)]
 
-    def assert_each_once(self, count, lines=None):
-        seen = [line for line in (self.all_lines() if lines is None else lines) if "] line " in line]
-        self.assertEqual(seen, [f"INFO [worker] line {number}" for number in range(count)])
+    def assert_each_once(self, count):
+        """Of the numbered lines, when the aggregator has taken all."""
+        def seen():
+            return [line for line in self.all_lines() if "] line " in line]
+        wait_for(lambda: len(seen()) >= count, f"{count} numbered lines")
+        self.assertEqual(seen(), [f"INFO [worker] line {number}" for number in range(count)])
 
-    def ask(self, payload):
-        """One frame at the aggregator's door, and its answer."""
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(DEADLINE_S)
-            door.connect(self.path("state/log.sock"))
-            door.sendall(struct.pack("!I", len(payload)) + payload)
-            header = door.recv(4, socket.MSG_WAITALL)
-            self.assertEqual(len(header), 4, "no answer")
-            return json.loads(door.recv(struct.unpack("!I", header)[0], socket.MSG_WAITALL))
+    def wait_for_line(self, text, name="nowcast.debug.log"):
+        wait_for(lambda: text in self.lines(name), f"the line {text}")
+
+    def wait_for_empty_spool(self):
+        wait_for(lambda: not self.spool(), "all of the spool taken")
 
     # --- the aggregator ---
 
     def test_lines_of_a_process_are_in_the_log_when_it_has_ended(self):
         self.start_aggregator()
         self.log([["manager", 10, "debug"], ["manager", 20, "caf\u00e9 \U0001f30a"], ["a.b", 50, "x\ny"]])
+        self.wait_for_empty_spool()
         self.assertEqual([line for line in self.lines() if "log_aggregator" not in line],
                          ["DEBUG [manager] debug", "INFO [manager] caf\u00e9 \U0001f30a", "CRITICAL [a.b] x\\ny"])
         self.assertNotIn("DEBUG [manager] debug", self.lines("nowcast.log"))
         self.assertIn("CRITICAL [a.b] x\\ny", self.lines("nowcast.log"))
         self.assertEqual(stat.S_IMODE(os.stat(self.path("nowcast.log")).st_mode), 0o664)
 
-    def test_a_warning_is_in_the_log_when_the_call_returns(self):
+    def test_a_line_is_in_the_log_while_its_process_goes_on(self):
         self.start_aggregator()
         process = self.start_logging()
-        self.tell(process, ["worker", 20, "one"], ["worker", 30, "two"])
-        self.assertEqual(self.lines()[-2:], ["INFO [worker] one", "WARNING [worker] two"])
+        self.tell(process, ["worker", 20, "one"])
+        self.wait_for_line("INFO [worker] one")
+        self.tell(process, ["worker", 10, "two"], ["worker", 40, "three"])
+        self.wait_for_line("ERROR [worker] three")
+        self.assertEqual(self.lines()[-3:], ["INFO [worker] one", "DEBUG [worker] two", "ERROR [worker] three"])
+
+    def test_every_line_of_processes_that_are_killed(self):
+        os.mkdir(self.path("state"), 0o700)
+        for number in range(8):
+            process = self.start_logging(f"p{number}")
+            self.tell(process, *[[f"p{number}", 20, f"line {i}"] for i in range(500)])
+            if number == 4:
+                self.start_aggregator()
+            process.kill()
+        self.wait_for_empty_spool()
+        for number in range(8):
+            self.assertEqual([line for line in self.lines() if f"[p{number}]" in line],
+                             [f"INFO [p{number}] line {i}" for i in range(500)])
+
+    def test_lines_at_a_full_spool_are_counted_where_they_are_missing(self):
+        os.mkdir(self.path("state"), 0o700)
+        process = self.start_logging()
+        long = "x" * 100000
+        self.tell(process, *[["worker", 20, f"{number} {long}"] for number in range(1000)])
+        aggregator = self.start_aggregator()
+        wait_for(lambda: len(self.spool()) <= 1, "the spool taken")
+        self.tell(process, ["worker", 20, "after"])
+        self.wait_for_line("INFO [worker] after")
+        lines = [line for line in self.lines() if "[worker]" in line]
+        numbers = [int(line.split()[2]) for line in lines if line.endswith("x")]
+        self.assertEqual(numbers, list(range(len(numbers))))
+        self.assertEqual(lines[len(numbers)], f"ERROR [worker] {1000 - len(numbers)} log lines could not be kept for "
+                         "the log aggregator: the spool of the process is full")
+        self.assertEqual(lines[-1], "INFO [worker] after")
+        self.stop(aggregator)
 
     def test_ten_thousand_lines_of_a_process_that_ends_at_once(self):
         self.start_aggregator()
@@ -196,6 +229,7 @@ class LogSystem(unittest.TestCase):
         self.start_aggregator()
         message = "x" + "\u00e9" * 200000  # where it is cut, a character must not be torn
         self.log([["worker", 20, message]])
+        self.wait_for_empty_spool()
         parts = [line.removeprefix("INFO [worker] ") for line in self.lines() if "[worker]" in line]
         self.assertGreater(len(parts), 1)
         self.assertEqual("".join(parts), message)
@@ -203,6 +237,7 @@ class LogSystem(unittest.TestCase):
     def test_loggers_with_handlers_of_their_own_stay_local(self):
         self.start_aggregator()
         self.log([["checklist", 20, "the checklist"], ["worker", 20, "other"]])
+        self.wait_for_line("INFO [worker] other")
         self.assertEqual(self.lines("checklist.log"), ["INFO [checklist] the checklist"])
         self.assertFalse(any("the checklist" in line for line in self.lines()))
 
@@ -211,11 +246,11 @@ class LogSystem(unittest.TestCase):
         seconds, stderr = self.log([*self.numbered(5000), ["worker", 50, "critical"]])
         self.assertLess(seconds, 3)
         self.assertEqual(stderr, "")
-        self.assertEqual(len(self.spool()), 1)
+        self.assertGreater(len(self.spool()), 1)
         self.start_aggregator()
         self.assert_each_once(5000)
-        self.assertIn("CRITICAL [worker] critical", self.lines())
-        self.assertEqual(self.spool(), [])
+        self.wait_for_line("CRITICAL [worker] critical")
+        self.wait_for_empty_spool()
 
     def test_what_is_spooled_while_the_aggregator_runs_is_taken_too(self):
         process = self.start_aggregator()
@@ -224,13 +259,14 @@ class LogSystem(unittest.TestCase):
         self.assertLess(seconds, 5)
         self.assertEqual(len(self.spool()), 1)
         process.send_signal(signal.SIGCONT)
-        wait_for(lambda: not self.spool(), "the spool file taken")
+        self.wait_for_empty_spool()
         self.assert_each_once(300)
         self.assertEqual(self.lines().count("ERROR [worker] error"), 1)
 
     def test_without_a_state_directory_the_loss_is_said(self):
         _, stderr = self.log(self.numbered(7))
-        self.assertRegex(stderr, "7 log lines reached neither the log aggregator nor its spool")
+        self.assertRegex(stderr, "worker: 7 log lines could not be kept for the log aggregator in .*/state/log-spool: "
+                         "No such file or directory")
 
     def test_a_process_outlives_a_restart_of_the_aggregator(self):
         first = self.start_aggregator()
@@ -243,24 +279,41 @@ class LogSystem(unittest.TestCase):
         process.communicate(timeout=DEADLINE_S)
         self.assertEqual(process.returncode, 0)
         self.assert_each_once(30)
+        self.wait_for_empty_spool()
         self.assertEqual(self.lines().count("WARNING [worker] between"), 1)
 
-    def test_a_batch_that_comes_again_is_written_once(self):
-        self.start_aggregator()
-        batch = json.dumps({"source": "0190a6a0-0000-7000-8000-000000000001", "sequence": 3, "records": [
-            ["worker", 20, time.time_ns(), 4711, "salish", "line 0", False]]}).encode()
-        self.assertEqual(self.ask(batch), {"written": 3})
-        self.assertEqual(self.ask(batch), {"written": 3})
-        self.assert_each_once(1)
-
-    def test_what_is_no_batch_is_answered_by_an_error(self):
+    def test_what_is_no_spool_file_is_put_aside(self):
+        os.makedirs(self.path("state/log-spool"), 0o700)
+        os.chmod(self.path("state"), 0o700)
+        spool = self.path("state/log-spool/0190a6a0-0000-7000-8000-00000000000%d-000001.spool")
+        contents = [b"", b"x" * 100, b"NCSPOOL1" + b"\xff" * 1000, os.urandom(100000)]
+        for number, content in enumerate(contents):
+            with open(spool % number, "wb") as opened:
+                opened.write(content)
+        os.symlink("/etc/passwd", spool % 8)
+        os.mkfifo(spool % 9)
         process = self.start_aggregator()
-        for payload in (b"", b"\0", b"{", b"[]", b"\xff\xfe", b"[" * 100000, b"null", b'{"source": 1}'):
-            self.assertEqual(list(self.ask(payload)), ["error"], payload[:20])
-        self.assertEqual(list(self.ask(b" " * (1 << 20) + b"{}")), ["error"])
-        self.assertIsNone(process.poll())
+        with open(spool % 7, "w", encoding="ascii") as opened:
+            opened.write("while it runs")
+        wait_for(lambda: sum(name.endswith(".damaged") for name in self.spool()) == len(contents) + 3, "all put aside")
         self.log(self.numbered(1))
         self.assert_each_once(1)
+        self.assertIsNone(process.poll())
+        self.assertFalse(any("root:" in line for line in self.all_lines()))
+
+    def test_an_idle_aggregator_does_not_wake_up(self):
+        process = self.start_aggregator()
+        self.log(self.numbered(10))
+        self.assert_each_once(10)
+
+        def switches():
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                return int(re.search(r"\nvoluntary_ctxt_switches:\s*(\d+)", status.read())[1])
+
+        time.sleep(1.5)  # until what was written has been synced
+        before = switches()
+        time.sleep(2.5)  # what is measured is this time
+        self.assertLessEqual(switches() - before, 1)
 
     def test_a_second_aggregator_is_refused(self):
         self.start_aggregator()
@@ -289,14 +342,15 @@ message registry""", CONFIG))
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: os.path.exists(self.path("other.log")), "the new log file")
         self.log(self.numbered(1, 1))
-        self.assertIn("INFO [worker] line 1", self.lines("other.log"))
+        self.wait_for_line("INFO [worker] line 1", "other.log")
         self.stop(process)
 
     # --- rotation ---
 
-    def rotate(self):
-        return subprocess.run([NOWCAST, "rotate_logs", "nowcast.yaml", "--debug"], cwd=self.directory, text=True,
-                              capture_output=True, timeout=DEADLINE_S, check=False)
+    def rotate(self, *options, **environment):
+        return subprocess.run([NOWCAST, "rotate_logs", "nowcast.yaml", "--debug", *options], cwd=self.directory,
+                              text=True, env={**os.environ, **environment}, capture_output=True, timeout=DEADLINE_S,
+                              check=False)
 
     def test_rotate_logs_rolls_every_file_over_and_no_line_is_lost(self):
         self.start_aggregator()
@@ -328,6 +382,119 @@ message registry""", CONFIG))
         self.assertIn("failed to rotate log files", done.stdout)
         self.assertEqual(self.lines("checklist.log"), ["INFO [checklist] kept"])
         self.assertEqual(self.lines("nowcast.log.1"), ["other"])
+
+    def with_keys(self, keys):
+        """CONFIG with keys for the handlers of the aggregator."""
+        self.write("nowcast.yaml", CONFIG.replace("filename: nowcast.log, ", f"filename: nowcast.log, {keys}, "))
+
+    def unpacked(self, program, name):
+        return subprocess.run([program, "-dc", self.path(name)], capture_output=True, check=True, text=True).stdout
+
+    def compressed_files(self, program, ending):
+        if shutil.which(program) is None:
+            self.skipTest(f"{program} is not installed")
+        self.with_keys(f"compress: {program}")
+        os.umask(0o077)
+        self.addCleanup(os.umask, 0o022)
+        for number in range(5):
+            self.write("nowcast.log", f"file {number}\n" * 1000)
+            os.chmod(self.path("nowcast.log"), 0o664)
+            self.assertEqual(self.rotate().returncode, 0)
+        self.assertEqual(sorted(name for name in os.listdir(self.directory) if name.startswith("nowcast.log")),
+                         ["nowcast.log", "nowcast.log.1", *(f"nowcast.log.{number}{ending}" for number in (2, 3, 4, 5))])
+        self.assertEqual(self.lines("nowcast.log.1"), ["file 4"] * 1000)
+        for number in (2, 3, 4, 5):
+            name = f"nowcast.log.{number}{ending}"
+            self.assertEqual(self.unpacked(program, name), f"file {5 - number}\n" * 1000)
+            self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode), 0o664)
+
+    def test_old_files_are_compressed_by_gzip(self):
+        self.compressed_files("gzip", ".gz")
+
+    def test_old_files_are_compressed_by_zstd(self):
+        self.compressed_files("zstd", ".zst")
+
+    def test_a_file_that_is_still_written_to_is_not_compressed(self):
+        self.with_keys("compress: gzip")
+        self.write("nowcast.log", "begin\n")
+        with open(self.path("nowcast.log"), "a", encoding="utf-8") as writer:
+            for _ in range(2):
+                self.assertEqual(self.rotate().returncode, 0)
+            self.assertFalse(os.path.exists(self.path("nowcast.log.2.gz")))
+            writer.write("late\n")
+        self.assertEqual(self.rotate().returncode, 0)
+        self.assertEqual(self.unpacked("gzip", "nowcast.log.3.gz"), "begin\nlate\n")
+
+    def test_what_a_kill_has_left_of_compressing_is_made_good(self):
+        self.with_keys("compress: gzip")
+        self.write("nowcast.log", "new\n")
+        self.write("nowcast.log.1", "old\n")
+        self.write("nowcast.log.2", "older\n")
+        self.write("nowcast.log.2.gz", "the older one, compressed, before the other was removed")
+        self.write("nowcast.log.3.gz.new", "half")
+        self.assertEqual(self.rotate().returncode, 0)
+        self.assertEqual(self.unpacked("gzip", "nowcast.log.2.gz"), "old\n")
+        self.assertEqual(self.unpacked("gzip", "nowcast.log.3.gz"), "older\n")
+        self.assertEqual(sorted(name for name in os.listdir(self.directory) if name.startswith("nowcast.log")),
+                         ["nowcast.log", "nowcast.log.1", "nowcast.log.2.gz", "nowcast.log.3.gz"])
+
+    def test_a_program_that_cannot_compress_leaves_the_file_and_fails(self):
+        self.with_keys("compress: gzip")
+        os.mkdir(self.path("bin"))
+        self.write("bin/gzip", "#!/bin/sh\nexit 3\n")
+        os.chmod(self.path("bin/gzip"), 0o755)
+        for name in ("nowcast.log", "nowcast.log.1"):
+            self.write(name, name + "\n")
+        done = self.rotate(PATH=self.path("bin") + ":" + os.environ["PATH"])
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("old log files not compressed: " + self.path("nowcast.log") + ": gzip has failed (exit status 3)",
+                      done.stdout)
+        self.assertEqual(self.lines("nowcast.log.2"), ["nowcast.log.1"])
+        self.assertFalse(os.path.exists(self.path("nowcast.log.2.gz.new")))
+
+    def test_the_oldest_files_go_beyond_the_budget(self):
+        self.with_keys("keep at most: 25 kB")
+        for number in range(5):
+            self.write("nowcast.log", str(number) * 10000)
+            done = self.rotate()
+            self.assertEqual(done.returncode, 0)
+        self.assertIn("1 old file removed, because the handler info is to keep less", done.stdout)
+        self.assertEqual(sorted(name for name in os.listdir(self.directory) if name.startswith("nowcast.log")),
+                         ["nowcast.log", "nowcast.log.1", "nowcast.log.2"])
+
+    def test_only_one_handler(self):
+        for name in ("nowcast.log", "nowcast.debug.log"):
+            self.write(name, "old\n")
+        self.assertEqual(self.rotate("--only", "debug").returncode, 0)
+        self.assertFalse(os.path.exists(self.path("nowcast.log.1")))
+        self.assertEqual(self.lines("nowcast.debug.log.1"), ["old"])
+        done = self.rotate("--only", "debog")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is no handler debog whose file is rotated; did you mean debug?", done.stdout)
+
+    @unittest.skipUnless(os.getuid() == 0, "only root may give files to any group")
+    def test_files_belong_to_their_group(self):
+        self.with_keys("compress: gzip, file group: games")
+        games = grp.getgrnam("games").gr_gid
+        process = self.start_aggregator()
+        for _ in range(3):
+            self.log(self.numbered(1))
+            self.wait_for_empty_spool()
+            self.assertEqual(self.rotate().returncode, 0)
+        self.stop(process)
+        for name in ("nowcast.log", "nowcast.log.1", "nowcast.log.2.gz"):
+            status = os.stat(self.path(name))
+            self.assertEqual((status.st_gid, stat.S_IMODE(status.st_mode)), (games, 0o664), name)
+
+    def test_wrong_keys_are_said(self):
+        for keys, words in (("compress: bzip2", "it can be gzip, zstd or none"),
+                            ("keep at most: 2 XB", "must be a size"),
+                            ("file group: no-such-group", "is not a group of this host")):
+            self.with_keys(keys)
+            done = subprocess.run([NOWCAST, "check", "nowcast.yaml"], cwd=self.directory, text=True,
+                                  capture_output=True, timeout=DEADLINE_S, check=False)
+            self.assertEqual(done.returncode, 8, done.stdout)
+            self.assertIn(words, done.stdout)
 
 
 if __name__ == "__main__":

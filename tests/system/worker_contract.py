@@ -649,7 +649,9 @@ class Surroundings(Contract):
             self.assertIn(line, log)
         self.assertNotIn("10%", log)
         self.assertRegex(log, r"INFO \[make_plots\] bell\\\\?x07 \\\\?xff\n")
-        self.assertEqual(os.listdir(self.path("state/launches")), [])
+        # All of it is in the log; what stays is the log of the launch.
+        (launch,) = os.listdir(self.path("state/launches"))
+        self.assertEqual(os.listdir(self.path(f"state/launches/{launch}")), ["make_plots.log"])
 
     def test_output_appears_while_the_worker_runs(self):
         self.write("worker.sh", "echo soon; while [ ! -e go ]; do sleep 0.05; done\n")

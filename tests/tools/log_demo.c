@@ -5,8 +5,12 @@
  *
  * CALLS has one JSON list a line: [LOGGER, LEVEL, MESSAGE] makes a line; ["reopen"] opens the files
  * again; ["say", TEXT] prints TEXT and a newline on standard output, so that the caller knows how far
- * it came; ["time", COUNT] makes COUNT lines and prints the nanoseconds that half of the calls took less than.
+ * it came; ["time", COUNT] makes COUNT lines and prints the nanoseconds that half of the calls took less than;
+ * ["numbered", LOGGER, COUNT, PAUSE_MS, LENGTH] makes COUNT lines `NUMBER TEXT` of 30 bytes to 9 kB (most
+ * of them are short; with LENGTH all have that many), waits for so long after each 100, and then prints how
+ * many there are.
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +75,50 @@ static bool time_lines(struct log *log, size_t count)
 	return good;
 }
 
+enum {
+	SHORTEST = 24,
+	LONGEST = 9000,
+	BURST = 100
+};
+
+/* The same lengths each time: one in sixteen is long. */
+static size_t next_length(uint32_t *state)
+{
+	uint32_t random;
+
+	*state = *state * 1664525 + 1013904223;
+	random = *state >> 8;
+	return SHORTEST +
+	       (random % 16 == 0 ? random / 16 % (LONGEST - SHORTEST) : random / 16 % 200);
+}
+
+static bool make_numbered(struct log *log, const struct value *words)
+{
+	static char text[LONGEST + 32];
+	const char *logger = value_as_text(value_at(words, 1), "");
+	int64_t count = value_as_int(value_at(words, 2), 0);
+	int64_t pause_ms = value_as_int(value_at(words, 3), 0);
+	int64_t same = value_as_int(value_at(words, 4), 0);
+	uint32_t state = 1;
+
+	for (int64_t number = 0; number < count; number++) {
+		int head = snprintf(text, sizeof(text), "%" PRId64 " ", number);
+		size_t len = same > 0 && same <= LONGEST ? (size_t)same : next_length(&state);
+
+		memset(text + head, 'a' + (int)(number % 26), len);
+		text[(size_t)head + len] = '\0';
+		log_record(log, &(struct log_record){
+					.logger = logger, .level = LEVEL_INFO, .message = text });
+		if ((number + 1) % BURST != 0)
+			continue;
+		if (printf("%" PRId64 "\n", number + 1) < 0 || fflush(stdout) != 0)
+			return false;
+		if (pause_ms > 0)
+			(void)usleep((useconds_t)pause_ms * 1000);
+	}
+	return true;
+}
+
 static bool call(struct log *log, const struct value *words)
 {
 	const char *first = value_as_text(value_at(words, 0), "");
@@ -81,6 +129,8 @@ static bool call(struct log *log, const struct value *words)
 		return time_lines(log, (size_t)value_as_int(value_at(words, 1), 1));
 	} else if (strcmp(first, "say") == 0) {
 		return puts(value_as_text(value_at(words, 1), "")) >= 0 && fflush(stdout) == 0;
+	} else if (strcmp(first, "numbered") == 0) {
+		return make_numbered(log, words);
 	} else {
 		log_record(log, &(struct log_record){ .logger = first,
 					.level = (int)value_as_int(value_at(words, 1), LEVEL_INFO),

@@ -19,7 +19,6 @@
 #include "core/data/yaml.h"
 #include "core/system/clock.h"
 #include "core/system/file.h"
-#include "core/system/log_batch.h"
 #include "core/system/log_internal.h"
 #include "failing_malloc.h"
 
@@ -1133,141 +1132,6 @@ static void no_line_is_lost_torn_or_doubled_by_rotation(void **state)
 	}
 }
 
-/* --- batches --- */
-
-static void a_batch_is_read_as_it_was_written(void **state)
-{
-	const struct log_record first = { .logger = "sleep",
-		.level = LEVEL_INFO,
-		.real_ns = SOME_TIME_NS,
-		.process_id = 4711,
-		.host = "salish",
-		.message = "\"caf\303\251\" \\n" };
-	struct log_record second = first;
-	struct buffer records, text;
-	struct log_batch batch;
-	struct log_record read;
-
-	second.keep_newlines = true;
-	second.message = "a\nb";
-	buffer_init(&records);
-	buffer_init(&text);
-	log_batch_write_record(&first, &records);
-	buffer_append_char(&records, ',');
-	log_batch_write_record(&second, &records);
-	log_batch_write(
-		"0190a6a0-0000-7000-8000-000000000001", 7, records.data, records.len, &text);
-	assert_null(strchr(text.data, '\n')); /* one line in the spool */
-	assert_int_equal(log_batch_read(text.data, text.len, &batch, NULL), NC_OK);
-	assert_int_equal(batch.sequence, 7);
-	assert_string_equal(batch.source, "0190a6a0-0000-7000-8000-000000000001");
-	assert_int_equal(log_batch_count(&batch), 2);
-	read = log_batch_at(&batch, 0);
-	assert_string_equal(read.message, first.message);
-	assert_string_equal(read.logger, "sleep");
-	assert_string_equal(read.host, "salish");
-	assert_int_equal(read.level, LEVEL_INFO);
-	assert_int_equal(read.process_id, 4711);
-	assert_true(read.real_ns == SOME_TIME_NS);
-	assert_true(log_batch_at(&batch, 1).keep_newlines);
-	log_batch_finish(&batch);
-	buffer_finish(&text);
-	buffer_finish(&records);
-}
-
-/* Only one file is in the directory `name`: its path. */
-static const char *only_file_of(const struct fixture *f, const char *name)
-{
-	static char path[512];
-	DIR *directory = opendir(path_of(f, name));
-	const struct dirent *entry;
-	int count = 0;
-
-	assert_non_null(directory);
-	while ((entry = readdir(directory)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", name, entry->d_name);
-		count++;
-	}
-	assert_int_equal(closedir(directory), 0);
-	assert_int_equal(count, 1);
-	return path;
-}
-
-static void what_cannot_be_shipped_is_spooled_whole_and_in_order(void **state)
-{
-	struct fixture *f = *state;
-	const char *text;
-	int lines = 0;
-	uint64_t sequence = 0;
-
-	set_section(f, "logging:\n"
-		       "  aggregator: {version: 1}\n"
-		       "  publisher:\n"
-		       "    version: 1\n"
-		       "    handlers: {pub: {class: zmq.log.handlers.PUBHandler}}\n"
-		       "    root: {level: DEBUG, handlers: [pub]}\n");
-	open_log(f, LOG_MODE_NORMAL);
-	for (int i = 0; i < 250; i++)
-		log_info(f->log, "%d", i);
-	log_destroy(f->log);
-	f->log = NULL;
-	text = content(f, only_file_of(f, STATE_LOG_SPOOL));
-	while (*text != '\0') {
-		size_t len = strcspn(text, "\n");
-		struct log_batch batch;
-
-		assert_int_equal(log_batch_read(text, len, &batch, NULL), NC_OK);
-		assert_int_equal(batch.sequence, ++sequence);
-		for (size_t i = 0; i < log_batch_count(&batch); i++) {
-			struct log_record read = log_batch_at(&batch, i);
-			char number[16];
-
-			(void)snprintf(number, sizeof(number), "%d", lines++);
-			assert_string_equal(read.message, number);
-			assert_string_equal(read.logger, "manager");
-			assert_int_equal(read.process_id, getpid());
-		}
-		log_batch_finish(&batch);
-		text += len + 1;
-	}
-	assert_int_equal(lines, 250);
-	assert_true(sequence >= 3);
-}
-
-static void what_is_no_batch_is_refused(void **state)
-{
-#define SOURCE "\"source\": \"0190a6a0-0000-7000-8000-000000000001\""
-	static const char *const cases[] = {
-		"",
-		"{",
-		"[]",
-		"{}",
-		"{\"source\": \"../x\", \"sequence\": 1, \"records\": []}",
-		"{" SOURCE ", \"sequence\": 0, \"records\": []}",
-		"{" SOURCE ", \"sequence\": \"1\", \"records\": []}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": {}}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": [1]}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": [[]]}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": [[1, 20, 5, 1, \"h\", \"m\", false]]}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": "
-		"[[\"l\", 2000, 5, 1, \"h\", \"m\", false]]}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": "
-		"[[\"l\", 20, -5, 1, \"h\", \"m\", false]]}",
-		"{" SOURCE ", \"sequence\": 1, \"records\": "
-		"[[\"l\", 20, 5, 1, \"h\", \"m\", false, 0]]}",
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct log_batch batch = { 0 };
-
-		if (log_batch_read(cases[i], strlen(cases[i]), &batch, NULL) == NC_OK)
-			fail_msg("%s", cases[i]);
-		assert_null(batch.tree);
-	}
-}
-
 int main(void)
 {
 #define WITH_FILES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1307,9 +1171,6 @@ int main(void)
 		WITH_FILES(rotation_that_cannot_be_done_leaves_the_file),
 		WITH_FILES(the_files_to_rotate_are_those_of_used_rotating_handlers),
 		WITH_FILES(no_line_is_lost_torn_or_doubled_by_rotation),
-		cmocka_unit_test(a_batch_is_read_as_it_was_written),
-		WITH_FILES(what_cannot_be_shipped_is_spooled_whole_and_in_order),
-		cmocka_unit_test(what_is_no_batch_is_refused),
 	};
 
 	if (setenv("TZ", "UTC", 1) != 0)

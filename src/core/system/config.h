@@ -203,7 +203,6 @@ enum nc_err config_type_from_template(const char *template, const char *worker,
 /* Names inside the state directory. */
 #define STATE_BROKER_DOOR     "broker.sock" /* runners and the scheduler speak to the broker here */
 #define STATE_BROKER_NET      "manager.ipc" /* nng: the broker listens, the manager dials */
-#define STATE_LOG_DOOR        "log.sock"    /* log lines to the aggregator */
 #define STATE_MANAGER_DOOR    "manager.sock" /* operators' questions (part C) */
 #define STATE_SUPERVISOR_DOOR "supervisor.sock"
 #define STATE_LAUNCHES        "launches" /* one directory a launch: its output */

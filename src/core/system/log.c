@@ -14,7 +14,6 @@
 #include "core/system/log_internal.h"
 
 enum {
-	SHIP_AT_END_MS = 2000,
 	HOST_NAME_SIZE = 256,
 };
 
@@ -26,6 +25,8 @@ struct log {
 	struct log_setup *setup;
 	struct secrets *secrets;
 	struct log_shipper *shipper; /* or NULL */
+	struct log_setup *kept;      /* log_keep(): one handler; or NULL */
+	bool collecting;             /* log_collect.h */
 	int own_threshold;           /* lines of our own logger below it go nowhere */
 	struct buffer name, host_name, masked, message, line;
 };
@@ -225,7 +226,10 @@ enum nc_err log_create(const struct config *config, const char *process_name, en
 		log_setup_destroy(setup);
 		return log_create_console(process_name, true, ret_log, error);
 	}
-	return create(config, process_name, setup, ret_log, error);
+	err = create(config, process_name, setup, ret_log, error);
+	if (err == NC_OK)
+		(*ret_log)->collecting = mode == LOG_MODE_AGGREGATOR;
+	return err;
 }
 
 enum nc_err log_create_console(
@@ -242,9 +246,13 @@ void log_destroy(struct log *log)
 {
 	if (log == NULL)
 		return;
-	log_shipper_destroy(log->shipper, SHIP_AT_END_MS);
+	/* Own lines of an aggregator that did not come to write. */
+	if (log->setup != NULL)
+		(void)log_collect_write(log, false);
+	log_shipper_destroy(log->shipper);
 	log_setup_destroy(log->setup);
 	secrets_destroy(log->secrets);
+	log_setup_destroy(log->kept);
 	buffer_finish(&log->name);
 	buffer_finish(&log->host_name);
 	buffer_finish(&log->masked);
@@ -295,10 +303,34 @@ static void report_lost(struct log *log, struct log_handler *handler)
 		handler->lost = 0;
 }
 
+/* Why a file could not be rolled over, once. */
+static void report_roll_problem(struct log *log, struct log_handler *handler)
+{
+	char *problem = handler->roll_problem;
+
+	handler->roll_problem = NULL;
+	if (problem != NULL)
+		(void)report(log, handler, problem);
+	free(problem);
+}
+
+/* With the others of its batch, or behind lines that wait for a full disk. */
+static void collect(struct log *log, struct log_handler *handler, const struct log_view *view)
+{
+	if (log->collecting || log_handler_may_wait(handler)) {
+		(void)log_handler_collect(handler, handler->format, view);
+	} else {
+		handler->lost++;
+		handler->lost_errno = ENOSPC;
+	}
+}
+
 static void emit(struct log *log, struct log_handler *handler, const struct log_view *view)
 {
-	char *problem;
-
+	if (handler->kind == HANDLER_FILE && (log->collecting || handler->collected.len > 0)) {
+		collect(log, handler, view);
+		return;
+	}
 	buffer_clear(&log->line);
 	log_format_apply(handler->format, view, &log->line);
 	buffer_append_char(&log->line, '\n');
@@ -310,11 +342,12 @@ static void emit(struct log *log, struct log_handler *handler, const struct log_
 	}
 	if (log_handler_write(handler, view, log->line.data, log->line.len) && handler->lost > 0)
 		report_lost(log, handler);
-	problem = handler->roll_problem;
-	handler->roll_problem = NULL;
-	if (problem != NULL)
-		(void)report(log, handler, problem);
-	free(problem);
+	/* Those outlive a power failure (promises.md, R15). */
+	if (view->level >= LEVEL_ERROR && handler->kind == HANDLER_FILE) {
+		handler->unsynced = true;
+		(void)log_handler_sync(handler);
+	}
+	report_roll_problem(log, handler);
 }
 
 /* No logger on the way has a handler: as Python does, warnings still reach standard error. */
@@ -384,8 +417,12 @@ void log_record(struct log *log, const struct log_record *record)
 {
 	struct log_view view;
 	const char *message;
+	bool enabled;
 
-	if (log == NULL || !log_is_enabled(log, record->logger, record->level))
+	if (log == NULL)
+		return;
+	enabled = log_is_enabled(log, record->logger, record->level);
+	if (!enabled && log->kept == NULL)
 		return;
 	(void)pthread_mutex_lock(&log->mutex);
 	message = masked(log, record->message);
@@ -402,7 +439,10 @@ void log_record(struct log *log, const struct log_record *record)
 		.message = escaped(&log->message, message, record->keep_newlines),
 		.raw_message = message,
 	};
-	route(log, &view, record);
+	if (enabled)
+		route(log, &view, record);
+	if (log->kept != NULL)
+		emit(log, log->kept->handlers[0], &view);
 	(void)pthread_mutex_unlock(&log->mutex);
 }
 
@@ -413,7 +453,7 @@ void log_line(struct log *log, int level, const char *format, ...)
 	va_list arguments;
 	int len;
 
-	if (log == NULL || level < log->own_threshold)
+	if (log == NULL || (level < log->own_threshold && log->kept == NULL))
 		return;
 	va_start(arguments, format);
 	len = vsnprintf(short_text, sizeof(short_text), format, arguments);
@@ -455,6 +495,29 @@ bool log_has_handlers(const struct log *log, const char *logger)
 	return found != NULL && found->handlers_count > 0;
 }
 
+enum nc_err log_keep(struct log *log, const char *path, struct error *error)
+{
+	struct log_setup *kept = NULL;
+	struct log_handler *handler;
+	enum nc_err err = NC_ERR_NOMEM;
+
+	if (log_setup_console(&kept, LEVEL_NOTSET) != NC_OK)
+		return error_nomem(error);
+	handler = kept->handlers[0];
+	handler->kind = HANDLER_FILE;
+	handler->fd = -1;
+	handler->path = strdup(path);
+	err = handler->path != NULL ? log_handler_open(handler, error) : error_nomem(error);
+	if (err != NC_OK) {
+		log_setup_destroy(kept);
+		return err;
+	}
+	(void)pthread_mutex_lock(&log->mutex);
+	log->kept = kept;
+	(void)pthread_mutex_unlock(&log->mutex);
+	return NC_OK;
+}
+
 void log_reopen(struct log *log)
 {
 	(void)pthread_mutex_lock(&log->mutex);
@@ -466,26 +529,76 @@ void log_reopen(struct log *log)
 	(void)pthread_mutex_unlock(&log->mutex);
 }
 
-bool log_is_waiting(struct log *log)
-{
-	bool waiting;
+/* --- batches --- */
 
-	if (log == NULL || log->shipper == NULL)
-		return false;
+void log_collect_begin(struct log *log)
+{
 	(void)pthread_mutex_lock(&log->mutex);
-	waiting = log_shipper_is_waiting(log->shipper);
+	log->collecting = true;
 	(void)pthread_mutex_unlock(&log->mutex);
-	return waiting;
 }
 
-bool log_flush(struct log *log, int64_t timeout_ms)
+void log_collect_places(struct log *log, struct log_place places[LOG_PLACES_MOST])
 {
-	bool done;
-
-	if (log == NULL || log->shipper == NULL)
-		return true;
 	(void)pthread_mutex_lock(&log->mutex);
-	done = log_shipper_flush(log->shipper, timeout_ms);
+	memset(places, 0, LOG_PLACES_MOST * sizeof(*places));
+	for (size_t i = 0; i < log->setup->handlers_count && i < LOG_PLACES_MOST; i++)
+		log_handler_place(log->setup->handlers[i], &places[i]);
 	(void)pthread_mutex_unlock(&log->mutex);
-	return done;
+}
+
+enum log_collected log_collect_write(struct log *log, bool sync)
+{
+	enum log_collected result = LOG_COLLECTED_WRITTEN;
+
+	(void)pthread_mutex_lock(&log->mutex);
+	log->collecting = false;
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		struct log_handler *handler = log->setup->handlers[i];
+		enum log_collected one = log_handler_write_collected(handler);
+
+		if (one == LOG_COLLECTED_WRITTEN && handler->lost > 0 &&
+			handler->kind == HANDLER_FILE && handler->fd >= 0)
+			report_lost(log, handler);
+		if (one == LOG_COLLECTED_WRITTEN)
+			report_roll_problem(log, handler);
+		if (one == LOG_COLLECTED_WRITTEN && sync)
+			one = log_handler_sync(handler);
+		if (one > result)
+			result = one;
+	}
+	(void)pthread_mutex_unlock(&log->mutex);
+	return result;
+}
+
+enum log_collected log_collect_sync(struct log *log)
+{
+	enum log_collected result = LOG_COLLECTED_WRITTEN;
+
+	(void)pthread_mutex_lock(&log->mutex);
+	for (size_t i = 0; i < log->setup->handlers_count; i++) {
+		if (log_handler_sync(log->setup->handlers[i]) != LOG_COLLECTED_WRITTEN)
+			result = LOG_COLLECTED_SYNC_FAILED;
+	}
+	(void)pthread_mutex_unlock(&log->mutex);
+	return result;
+}
+
+void log_collect_mark(struct log *log)
+{
+	(void)pthread_mutex_lock(&log->mutex);
+	for (size_t i = 0; i < log->setup->handlers_count; i++)
+		log->setup->handlers[i]->mark = log->setup->handlers[i]->collected.len;
+	(void)pthread_mutex_unlock(&log->mutex);
+}
+
+void log_collect_recover(struct log *log, const struct log_place places[LOG_PLACES_MOST])
+{
+	const struct log_place nowhere = { 0 };
+
+	(void)pthread_mutex_lock(&log->mutex);
+	for (size_t i = 0; i < log->setup->handlers_count; i++)
+		log_handler_recover(
+			log->setup->handlers[i], i < LOG_PLACES_MOST ? &places[i] : &nowhere);
+	(void)pthread_mutex_unlock(&log->mutex);
 }

@@ -8,21 +8,19 @@
  *
  * Order of calls: log_create() when the configuration is there; until then, and when it fails,
  * log_create_console(). log_*() from any thread of the process at any time; never from a signal handler.
- * log_reopen() looks which files were rotated (it is also done before a write). log_destroy() ships what
- * is waiting, within 2 s.
+ * log_reopen() looks which files were rotated (it is also done before a write). Nothing waits in memory,
+ * so a process may end in any way.
  *
  * A secret (core/system/secrets.h) in a message is written as `***`.
  *
  * `log` may be NULL wherever a line is made: nothing is logged then.
  *
- * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) are queued, and shipped
- * by the call that makes a line of WARNING or above, the 100th one, 64 kB, or a line 200 ms or more after
- * the last shipment. So the last lines of a burst wait for the next one: whoever has a loop asks
- * log_is_waiting() before it waits, and calls log_flush() from a timer. While the aggregator is away nobody waits for it.
+ * Lines for the aggregator (a handler of the class zmq.log.handlers.PUBHandler) go into the spool of the
+ * process, from where the aggregator takes them (log_spool.h); nobody waits for it, at the end neither.
  *
  * After a fork both processes may log.
  *
- * Depends on core/data, core/system/sys, file, clock, config, door, id, secrets.
+ * Depends on core/data, core/system/sys, file, clock, config, id, secrets.
  */
 #ifndef NOWCAST_CORE_SYSTEM_LOG_H
 #define NOWCAST_CORE_SYSTEM_LOG_H
@@ -53,7 +51,7 @@ struct log;
 
 enum log_mode {
 	LOG_MODE_NORMAL,     /* local, or the `publisher` form when the section has it */
-	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself */
+	LOG_MODE_AGGREGATOR, /* the `aggregator` form: the log_aggregator itself; log_collect.h */
 	LOG_MODE_DEBUG,      /* console only, all levels (`--debug`) */
 };
 
@@ -109,23 +107,32 @@ bool log_has_handlers(const struct log *log, const char *logger);
 /* What must not be shown: for whoever else shows texts to people. The log's; NULL when `log` is. */
 const struct secrets *log_secrets(const struct log *log);
 
+/*
+ * From here on every line, of any level, goes to the file `path` too, in the usual form: the log of one
+ * launch. At most once. On failure nothing is changed.
+ */
+enum nc_err log_keep(struct log *log, const char *path, struct error *error);
+
 /* Open the files again that were renamed or removed. */
 void log_reopen(struct log *log);
-
-/* Ship what waits for the aggregator; blocks at most `timeout_ms`. true: nothing is waiting. */
-bool log_flush(struct log *log, int64_t timeout_ms);
-/* Is something waiting? */
-bool log_is_waiting(struct log *log);
 
 /*
  * The log files that rotation concerns: those of every RotatingFileHandler that a logger uses, each path
  * once, of all parts of the section (local; or aggregator, then publisher). Opens nothing. The texts
  * belong to the list.
  */
+enum log_compress {
+	LOG_COMPRESS_NONE,
+	LOG_COMPRESS_GZIP, /* FILE.N.gz */
+	LOG_COMPRESS_ZSTD, /* FILE.N.zst */
+	LOG_COMPRESS_COUNT
+};
 struct log_file_info {
 	const char *handler;
 	const char *path;     /* absolute */
 	int64_t backup_count; /* FILE.1 to FILE.N are kept; 0: the file is not rotated */
+	enum log_compress compress;
+	int64_t keep_most; /* bytes of the file and its old ones together; 0: no matter */
 };
 struct log_files;
 /* NC_ERR_INVALID as log_create(); a configuration without the section has no files. */
@@ -136,12 +143,29 @@ void log_files_destroy(struct log_files *files); /* accepts NULL */
 bool log_files_at(const struct log_files *files, size_t index, struct log_file_info *ret_info);
 
 /*
+ * The file that has the lines of the whole system: of the file handlers of root (local; or of the part
+ * `aggregator`) the one with the lowest level, to be freed. NC_ERR_NOT_FOUND: root has none.
+ */
+enum nc_err log_main_file(const struct config *config, char **ret_path, struct error *error);
+
+/*
  * Roll `path` over: FILE becomes FILE.1, FILE.1 becomes FILE.2, ..., FILE.`backup_count` is replaced;
- * then a new FILE with mode rw-rw-r--. By renaming only: what a writer still has open loses nothing, and
- * a kill at any moment leaves every file under some name (a gap in the numbers is filled by the next
- * rotation). NC_ERR_NOT_FOUND: there is no such file; NC_ERR_REFUSED: another process is rotating in
- * that directory; NC_ERR_SYSTEM: FILE is still the one that is written to.
+ * then a new FILE with mode rw-rw-r-- and the group of the old one. Compressed files (FILE.2.gz) move in the
+ * same way. By renaming only: what a writer still has open loses nothing, and a kill at any moment leaves
+ * every file under some name (a gap in the numbers is filled by the next rotation). NC_ERR_NOT_FOUND: there
+ * is no such file; NC_ERR_REFUSED: another process is rotating in that directory; NC_ERR_SYSTEM: FILE is
+ * still the one that is written to.
  */
 enum nc_err log_file_rotate(const char *path, int64_t backup_count, struct error *error);
+
+/*
+ * Compress the old files from FILE.2 on (FILE.1 may still be written to), as the handler says, by the
+ * program gzip or zstd, which runs to its end in the call; then remove the oldest ones beyond `keep_most`.
+ * A file that some process still has open for writing is left to the next time. A kill at any moment leaves
+ * each line in one whole file at least. `error` is of the first thing that could not be done; the others
+ * are done all the same. *ret_compressed and *ret_removed count files; untouched never.
+ */
+enum nc_err log_file_archive(const struct log_file_info *info, unsigned *ret_compressed,
+	unsigned *ret_removed, struct error *error);
 
 #endif

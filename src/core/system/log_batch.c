@@ -1,142 +1,138 @@
 #include "core/system/log_batch.h"
 
-#include <inttypes.h>
+#include <assert.h>
 #include <string.h>
 
-#include "core/data/json.h"
-
 enum {
-	RECORD_LOGGER,
-	RECORD_LEVEL,
-	RECORD_TIME,
-	RECORD_PROCESS,
-	RECORD_HOST,
-	RECORD_MESSAGE,
-	RECORD_BLOCK,
-	RECORD_COUNT
+	RECORD_MAGIC = 0x4c52, /* `RL` */
+	LEVEL_MOST = 1000,
+	FLAG_KEEP_NEWLINES = 1,
 };
 
-static const enum value_kind record_kinds[RECORD_COUNT] = {
-	[RECORD_LOGGER] = VALUE_TEXT,
-	[RECORD_LEVEL] = VALUE_INT,
-	[RECORD_TIME] = VALUE_INT,
-	[RECORD_PROCESS] = VALUE_INT,
-	[RECORD_HOST] = VALUE_TEXT,
-	[RECORD_MESSAGE] = VALUE_TEXT,
-	[RECORD_BLOCK] = VALUE_BOOL,
+struct head {
+	uint32_t size; /* of all, with the zeros at the end */
+	uint16_t magic;
+	uint16_t level;
+	uint64_t number;
+	int64_t real_ns;
+	int64_t process_id;
+	uint32_t flags;
+	uint32_t logger_len, host_len, message_len;
 };
 
-void log_batch_write_record(const struct log_record *record, struct buffer *out)
-{
-	struct value *list = value_list();
-	bool failed = list == NULL;
+static_assert(sizeof(struct head) % 8 == 0, "texts follow without a hole");
 
-	failed |= value_list_append(list, value_text(record->logger)) != NC_OK;
-	failed |= value_list_append(list, value_int(record->level)) != NC_OK;
-	failed |= value_list_append(list, value_int(record->real_ns)) != NC_OK;
-	failed |= value_list_append(list, value_int(record->process_id)) != NC_OK;
-	failed |= value_list_append(list, value_text(record->host)) != NC_OK;
-	failed |= value_list_append(list, value_text(record->message)) != NC_OK;
-	failed |= value_list_append(list, value_bool(record->keep_newlines)) != NC_OK;
-	if (failed)
-		out->failed = true;
-	else
-		json_write(list, 0, out);
-	value_destroy(list);
+/* The lengths of the texts, which are cut at a character. */
+static size_t measure(const char *text, size_t most)
+{
+	size_t len = strlen(text);
+
+	if (len <= most)
+		return len;
+	len = most;
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	return len;
 }
 
-void log_batch_write(
-	const char *source, uint64_t sequence, const char *records, size_t len, struct buffer *out)
+static struct head head_of(const struct log_record *record)
 {
-	buffer_printf(out, "{\"source\": \"%s\", \"sequence\": %" PRIu64 ", \"records\": [", source,
-		sequence);
-	buffer_append(out, records, len);
-	buffer_append_text(out, "]}");
-}
-
-static enum nc_err check_record(const struct value *record, size_t index, struct error *error)
-{
-	if (value_count(record) != RECORD_COUNT || !value_is(record, VALUE_LIST))
-		return error_set(error, NC_ERR_INVALID, "record %zu is not a list of %d elements",
-			index, RECORD_COUNT);
-	for (size_t i = 0; i < RECORD_COUNT; i++) {
-		if (!value_is(value_at(record, i), record_kinds[i]))
-			return error_set(error, NC_ERR_INVALID,
-				"element %zu of record %zu is %s and should be %s", i, index,
-				value_kind_words(value_kind(value_at(record, i))),
-				value_kind_words(record_kinds[i]));
-	}
-	if (value_as_int(value_at(record, RECORD_LEVEL), -1) < 0 ||
-		value_as_int(value_at(record, RECORD_LEVEL), 0) > 1000)
-		return error_set(
-			error, NC_ERR_INVALID, "the level of record %zu is not one", index);
-	if (value_as_int(value_at(record, RECORD_TIME), 0) <= 0)
-		return error_set(error, NC_ERR_INVALID, "the time of record %zu is not one", index);
-	return NC_OK;
-}
-
-static enum nc_err check_batch(struct log_batch *batch, struct error *error)
-{
-	int64_t sequence = value_as_int(value_map_get(batch->tree, "sequence"), 0);
-
-	batch->source = value_as_text(value_map_get(batch->tree, "source"), NULL);
-	batch->records = value_map_get(batch->tree, "records");
-	batch->sequence = (uint64_t)sequence;
-	if (!value_is(batch->tree, VALUE_MAP))
-		return error_set(error, NC_ERR_INVALID, "a batch is an object, not %s",
-			value_kind_words(value_kind(batch->tree)));
-	if (!id_is_valid(batch->source))
-		return error_set(error, NC_ERR_INVALID, "`source` is not an UUID");
-	if (sequence <= 0)
-		return error_set(error, NC_ERR_INVALID, "`sequence` is not a number from 1");
-	if (!value_is(batch->records, VALUE_LIST))
-		return error_set(error, NC_ERR_INVALID, "`records` is not a list");
-	for (size_t i = 0; i < value_count(batch->records); i++) {
-		enum nc_err err = check_record(value_at(batch->records, i), i, error);
-
-		if (err != NC_OK)
-			return err;
-	}
-	return NC_OK;
-}
-
-enum nc_err log_batch_read(
-	const char *text, size_t len, struct log_batch *ret_batch, struct error *error)
-{
-	struct log_batch batch = { 0 };
-	enum nc_err err = json_read(text, len, &yaml_message_limits, &batch.tree, error);
-
-	if (err == NC_OK)
-		err = check_batch(&batch, error);
-	if (err == NC_OK)
-		*ret_batch = batch;
-	else
-		log_batch_finish(&batch);
-	return err;
-}
-
-void log_batch_finish(struct log_batch *batch)
-{
-	value_destroy(batch->tree);
-	*batch = (struct log_batch){ 0 };
-}
-
-size_t log_batch_count(const struct log_batch *batch)
-{
-	return value_count(batch->records);
-}
-
-struct log_record log_batch_at(const struct log_batch *batch, size_t index)
-{
-	const struct value *record = value_at(batch->records, index);
-
-	return (struct log_record){
-		.logger = value_as_text(value_at(record, RECORD_LOGGER), ""),
-		.level = (int)value_as_int(value_at(record, RECORD_LEVEL), LEVEL_INFO),
-		.real_ns = value_as_int(value_at(record, RECORD_TIME), 0),
-		.process_id = value_as_int(value_at(record, RECORD_PROCESS), 0),
-		.host = value_as_text(value_at(record, RECORD_HOST), ""),
-		.message = value_as_text(value_at(record, RECORD_MESSAGE), ""),
-		.keep_newlines = value_as_bool(value_at(record, RECORD_BLOCK), false),
+	struct head head = {
+		.magic = RECORD_MAGIC,
+		.level = (uint16_t)(record->level < LEVEL_MOST ? record->level : LEVEL_MOST),
+		.real_ns = record->real_ns,
+		.process_id = record->process_id,
+		.flags = record->keep_newlines ? FLAG_KEEP_NEWLINES : 0,
+		.logger_len = (uint32_t)measure(record->logger, LOG_BATCH_LOGGER_MOST),
+		.host_len = (uint32_t)measure(record->host, LOG_BATCH_HOST_MOST),
+		.message_len = (uint32_t)measure(record->message, LOG_BATCH_MESSAGE_MOST),
 	};
+	size_t size = sizeof(head) + head.logger_len + head.host_len + head.message_len + 3;
+
+	head.size = (uint32_t)((size + 7) & ~(size_t)7);
+	return head;
+}
+
+size_t log_batch_size(const struct log_record *record)
+{
+	return head_of(record).size;
+}
+
+static char *put_text(char *at, const char *text, size_t len)
+{
+	memcpy(at, text, len);
+	at[len] = '\0';
+	return at + len + 1;
+}
+
+void log_batch_write(const struct log_record *record, uint64_t number, char *out)
+{
+	struct head head = head_of(record);
+	char *at = out + sizeof(head);
+
+	head.number = number;
+	memcpy(out, &head, sizeof(head));
+	at = put_text(at, record->logger, head.logger_len);
+	at = put_text(at, record->host, head.host_len);
+	at = put_text(at, record->message, head.message_len);
+	memset(at, 0, (size_t)(out + head.size - at));
+}
+
+static bool head_is_good(const struct head *head)
+{
+	size_t size = sizeof(*head) + 3;
+
+	if (head->magic != RECORD_MAGIC || head->level > LEVEL_MOST || head->real_ns <= 0 ||
+		head->flags > FLAG_KEEP_NEWLINES || head->logger_len > LOG_BATCH_LOGGER_MOST ||
+		head->host_len > LOG_BATCH_HOST_MOST || head->message_len > LOG_BATCH_MESSAGE_MOST)
+		return false;
+	size += head->logger_len + head->host_len + head->message_len;
+	return head->size == ((size + 7) & ~(size_t)7);
+}
+
+/* Texts without a NUL inside, and with nothing but NULs behind. */
+static bool texts_are_good(const struct head *head, const char *texts)
+{
+	const char *host = texts + head->logger_len + 1;
+	const char *message = host + head->host_len + 1;
+	const char *end = texts + head->size - sizeof(*head);
+
+	if (strlen(texts) != head->logger_len || strlen(host) != head->host_len ||
+		strlen(message) != head->message_len)
+		return false;
+	for (const char *at = message + head->message_len; at < end; at++) {
+		if (*at != '\0')
+			return false;
+	}
+	return true;
+}
+
+enum nc_err log_batch_read(const char *bytes, size_t len, struct log_record *ret_record,
+	uint64_t *ret_number, size_t *ret_size, struct error *error)
+{
+	const char *texts = bytes + sizeof(struct head);
+	struct head head;
+
+	if (len < sizeof(head))
+		return error_set(error, NC_ERR_LIMIT, "the bytes end within a log record");
+	memcpy(&head, bytes, sizeof(head));
+	if (!head_is_good(&head))
+		return error_set(error, NC_ERR_SYNTAX, "the bytes are no log record");
+	if (len < head.size)
+		return error_set(error, NC_ERR_LIMIT, "the bytes end within a log record");
+	/* strlen() in there ends: the last byte of a record is a NUL. */
+	if (bytes[head.size - 1] != '\0' || !texts_are_good(&head, texts))
+		return error_set(error, NC_ERR_SYNTAX, "a text of a log record has a NUL in it");
+	*ret_record = (struct log_record){
+		.logger = texts,
+		.level = head.level,
+		.real_ns = head.real_ns,
+		.process_id = head.process_id,
+		.host = texts + head.logger_len + 1,
+		.message = texts + head.logger_len + 1 + head.host_len + 1,
+		.keep_newlines = head.flags == FLAG_KEEP_NEWLINES,
+	};
+	*ret_number = head.number;
+	*ret_size = head.size;
+	return NC_OK;
 }

@@ -57,6 +57,7 @@ static void read_file(struct log_reader *reader, const struct value *map, const 
 		log_reader_say(reader, SEVERITY_WARNING, FINDING_NOT_IN_FORCE,
 			value_map_get(map, "encoding"),
 			"`encoding: %s` of %s has no effect: log files are UTF-8", encoding, what);
+	log_read_file_group(reader, map, what, handler);
 }
 
 static void read_rotating_file(struct log_reader *reader, const struct value *map, const char *what,
@@ -71,6 +72,7 @@ static void read_rotating_file(struct log_reader *reader, const struct value *ma
 			"%s has no `backupCount`: its file is never rotated, and grows", what);
 		handler->most_bytes = 0;
 	}
+	log_read_archive(reader, map, what, handler);
 }
 
 static void read_json_file(struct log_reader *reader, const struct value *map, const char *what,
@@ -214,8 +216,8 @@ static void read_nothing(struct log_reader *reader, const struct value *map, con
 }
 
 #define KEYS_OF_ALL      "class", "level", "formatter", "filters", "()"
-#define KEYS_OF_FILE     KEYS_OF_ALL, "filename", "mode", "encoding", "delay", "errors"
-#define KEYS_OF_ROTATING KEYS_OF_FILE, "maxBytes", "backupCount"
+#define KEYS_OF_FILE     KEYS_OF_ALL, "filename", "mode", "encoding", "delay", "errors", "file group"
+#define KEYS_OF_ROTATING KEYS_OF_FILE, "maxBytes", "backupCount", "compress", "keep at most"
 
 static const struct handler_class {
 	const char *name;

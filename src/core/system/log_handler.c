@@ -59,6 +59,7 @@ static void use_descriptor(struct log_handler *handler, int fd)
 		handler->regular = S_ISREG(status.st_mode);
 		log_handler_roll_start(handler, &status);
 	}
+	log_handler_give_to_group(handler);
 	handler->checked_ms = clock_mono_ms();
 }
 

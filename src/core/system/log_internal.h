@@ -17,6 +17,7 @@
 #include "core/data/buffer.h"
 #include "core/data/value.h"
 #include "core/system/log.h"
+#include "core/system/log_collect.h"
 
 #define LOG_USUAL_FORMAT "%(asctime)s %(levelname)s [%(name)s] %(message)s"
 
@@ -140,6 +141,10 @@ struct log_handler {
 	bool rotating; /* rotate_logs rolls it over */
 	bool delayed;  /* opened with the first line */
 	int64_t backup_count;
+	enum log_compress compress;
+	int64_t keep_most; /* bytes of the file and all old ones; 0: no matter */
+	bool has_group;    /* the file is made with this one */
+	gid_t group;
 	int64_t most_bytes; /* 0: size is no reason to roll over */
 	struct log_when when;
 	char *host; /* of HANDLER_SYSLOG, by UDP; else NULL */
@@ -160,6 +165,11 @@ struct log_handler {
 	bool full;          /* of a socket: the last line found no room; do not wait again */
 	uint64_t lost;
 	int lost_errno;
+
+	struct buffer collected; /* lines that wait to be written (log_collect.c), */
+	size_t collected_done;   /* and so much of them has been */
+	size_t mark;             /* where the batch begins that may be in the file already */
+	bool unsynced;           /* something was written since the last sync */
 };
 
 struct log_logger {
@@ -235,6 +245,8 @@ enum nc_err log_setup_load(const struct config *config, enum log_mode mode,
  * of the others. Only a file that cannot be opened is an error. May block for the name of a host. */
 enum nc_err log_handler_open(struct log_handler *handler, struct error *error);
 void log_handler_close(struct log_handler *handler);
+/* Give the file, just opened, to `file group`, as far as we may. */
+void log_handler_give_to_group(const struct log_handler *handler);
 
 /* Open the file again when it is not the one at its path any more. */
 void log_handler_check(struct log_handler *handler);
@@ -284,20 +296,34 @@ bool log_socket_write(
 bool log_mail_write(
 	struct log_handler *handler, const struct log_view *view, const char *line, size_t len);
 
-/* --- log_ship.c: to the aggregator, in acknowledged batches --- */
+/* --- log_rotate.c, log_archive.c --- */
+
+/* FILE.N with an ending for how it is compressed; N 0: FILE. */
+void log_numbered_name(
+	struct buffer *name, const char *path, int64_t number, enum log_compress compress);
+
+/* --- log_ship.c: to the aggregator, through the spool --- */
 
 struct log_shipper;
 
 enum nc_err log_shipper_create(const struct config *config, const char *process_name,
 	const char *host, struct log_shipper **ret_shipper, struct error *error);
-/* Ships or spools what waits; blocks at most `timeout_ms`. Accepts NULL. */
-void log_shipper_destroy(struct log_shipper *shipper, int64_t timeout_ms);
-
-/* Queue a record, and ship when it is time for it. Blocks at most 250 ms, and then not again for 1 s
- * or more. */
+/* What is in the spool stays there for the aggregator. Accepts NULL. */
+void log_shipper_destroy(struct log_shipper *shipper);
+/* Keep a record for the aggregator, or count it as lost. Never waits for anybody. */
 void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, bool keep_newlines);
-/* true: nothing is waiting. */
-bool log_shipper_flush(struct log_shipper *shipper, int64_t timeout_ms);
-bool log_shipper_is_waiting(const struct log_shipper *shipper);
+
+/* --- log_collect.c: the lines of the log aggregator, many in one write --- */
+
+/* Append a line to what is collected for `handler`. false: out of memory, and it is counted as lost. */
+bool log_handler_collect(
+	struct log_handler *handler, const struct log_format *format, const struct log_view *view);
+/* Is there room for a line that waits for a full disk? */
+bool log_handler_may_wait(const struct log_handler *handler);
+/* log_collect.h, for one handler. */
+void log_handler_place(struct log_handler *handler, struct log_place *ret_place);
+enum log_collected log_handler_write_collected(struct log_handler *handler);
+enum log_collected log_handler_sync(struct log_handler *handler);
+void log_handler_recover(struct log_handler *handler, const struct log_place *place);
 
 #endif

@@ -28,6 +28,8 @@
 #define FINDING_NOT_IN_FORCE          "logging-no-effect"
 #define FINDING_NO_AGGREGATOR         "log-aggregator-missing"
 #define FINDING_UNUSED_HANDLER        "unused-handler"
+#define FINDING_UNKNOWN_GROUP         "unknown-group"
+#define FINDING_NO_COMPRESSOR         "compressor-missing"
 
 struct log_reader {
 	const struct config *config;
@@ -62,12 +64,12 @@ bool log_reader_bool(struct log_reader *reader, const struct value *map, const c
 	const char *what, bool otherwise);
 int64_t log_reader_count(
 	struct log_reader *reader, const struct value *map, const char *key, const char *what);
-int log_reader_level(
-	struct log_reader *reader, const struct value *map, const char *what, int otherwise);
-
 /* A whole number, or a text with a unit (`100 MB`): in bytes. */
 int64_t log_reader_size(
 	struct log_reader *reader, const struct value *map, const char *key, const char *what);
+int log_reader_level(
+	struct log_reader *reader, const struct value *map, const char *what, int otherwise);
+
 /* Is the key absent, or null? */
 bool log_reader_is_default(const struct value *map, const char *key);
 /* A copy, which is the caller's; NULL when `text` is, or when memory runs out, which is noted. */
@@ -92,6 +94,12 @@ void log_read_syslog(struct log_reader *reader, const struct value *map, const c
 void log_read_journal(struct log_reader *reader, const struct value *map, const char *what,
 	struct log_handler *handler);
 void log_read_mail(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler);
+
+/* log_config_files.c: `file group` of any file, `compress` and `keep at most` of one that is rotated. */
+void log_read_file_group(struct log_reader *reader, const struct value *map, const char *what,
+	struct log_handler *handler);
+void log_read_archive(struct log_reader *reader, const struct value *map, const char *what,
 	struct log_handler *handler);
 
 #endif

@@ -2,6 +2,7 @@
  * Rotation: which files, and how one is rolled over. Used by the worker rotate_logs; nobody else renames
  * a log file, and nobody truncates one (promises.md, R16).
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,7 +40,9 @@ static enum nc_err add_file(struct log_files *files, const struct log_handler *h
 	files->items = items;
 	items[files->count++] = (struct log_file_info){ .handler = handler->name,
 		.path = handler->path,
-		.backup_count = handler->backup_count };
+		.backup_count = handler->backup_count,
+		.compress = handler->compress,
+		.keep_most = handler->keep_most };
 	return NC_OK;
 }
 
@@ -97,15 +100,58 @@ bool log_files_at(const struct log_files *files, size_t index, struct log_file_i
 	return true;
 }
 
+enum nc_err log_main_file(const struct config *config, char **ret_path, struct error *error)
+{
+	bool distributed = log_section_is_distributed(config->logging);
+	const struct log_handler *main_one = NULL;
+	const struct log_logger *root;
+	struct log_setup *setup = NULL;
+	enum nc_err err;
+
+	if (config->logging == NULL)
+		return error_set(error, NC_ERR_NOT_FOUND,
+			"there is no log file: the configuration has no section `logging`");
+	err = log_setup_load(
+		config, distributed ? LOG_MODE_AGGREGATOR : LOG_MODE_NORMAL, &setup, error);
+	if (err != NC_OK)
+		return err;
+	root = log_setup_find(setup, "", 0);
+	for (size_t i = 0; root != NULL && i < root->handlers_count; i++) {
+		const struct log_handler *handler = root->handlers[i];
+
+		if (handler->kind == HANDLER_FILE &&
+			(main_one == NULL || handler->level < main_one->level))
+			main_one = handler;
+	}
+	if (main_one == NULL) {
+		err = error_set(error, NC_ERR_NOT_FOUND,
+			"there is no log file: `root` of the section `logging` has no handler "
+			"that writes one");
+	} else {
+		*ret_path = strdup(main_one->path);
+		if (*ret_path == NULL)
+			err = error_nomem(error);
+	}
+	log_setup_destroy(setup);
+	return err;
+}
+
 /* --- one file --- */
 
-/* FILE.N; N 0: FILE. */
-static void numbered(struct buffer *name, const char *path, int64_t number)
+void log_numbered_name(
+	struct buffer *name, const char *path, int64_t number, enum log_compress compress)
 {
+	static const char *const endings[] = {
+		[LOG_COMPRESS_NONE] = "",
+		[LOG_COMPRESS_GZIP] = ".gz",
+		[LOG_COMPRESS_ZSTD] = ".zst",
+	};
+
+	static_assert(ARRAY_LEN(endings) == LOG_COMPRESS_COUNT, "an ending for each");
 	buffer_clear(name);
 	buffer_append_text(name, path);
 	if (number > 0)
-		buffer_printf(name, ".%" PRId64, number);
+		buffer_printf(name, ".%" PRId64 "%s", number, endings[compress]);
 }
 
 static bool exists(const char *path)
@@ -115,24 +161,71 @@ static bool exists(const char *path)
 	return lstat(path, &status) == 0 || errno != ENOENT;
 }
 
-/* FILE.`from` to FILE.`from + 1` */
-static enum nc_err move_up(const char *path, int64_t from, struct error *error)
+/* FILE.`from` to FILE.`from + 1`, when it is there in this form. *moved: it was. */
+static enum nc_err move_form_up(
+	const char *path, int64_t from, enum log_compress form, bool *moved, struct error *error)
 {
 	struct buffer old_name, new_name;
 	enum nc_err err = NC_OK;
 
 	buffer_init(&old_name);
 	buffer_init(&new_name);
-	numbered(&old_name, path, from);
-	numbered(&new_name, path, from + 1);
+	log_numbered_name(&old_name, path, from, form);
+	log_numbered_name(&new_name, path, from + 1, form);
 	if (old_name.failed || new_name.failed)
 		err = error_nomem(error);
-	else if (sys_rename(old_name.data, new_name.data) < 0)
+	else if (sys_rename(old_name.data, new_name.data) == 0)
+		*moved = true;
+	else if (errno != ENOENT)
 		err = error_errno(
 			error, errno, "cannot rename %s to %s", old_name.data, new_name.data);
 	buffer_finish(&new_name);
 	buffer_finish(&old_name);
 	return err;
+}
+
+/* What stands at this number in other forms is of an older file, which has been replaced. */
+static void remove_other_forms(
+	const char *path, int64_t number, const bool moved[LOG_COMPRESS_COUNT])
+{
+	struct buffer name;
+
+	buffer_init(&name);
+	for (int form = 0; form < LOG_COMPRESS_COUNT; form++) {
+		log_numbered_name(&name, path, number, form);
+		if (!moved[form] && !name.failed)
+			(void)sys_unlink(name.data); /* mostly there is none */
+	}
+	buffer_finish(&name);
+}
+
+/* FILE.`from` to FILE.`from + 1`, in all forms that it has (after a kill it may have two). */
+static enum nc_err move_up(const char *path, int64_t from, struct error *error)
+{
+	bool moved[LOG_COMPRESS_COUNT] = { false };
+	enum nc_err err = NC_OK;
+	bool any = false;
+
+	for (int form = 0; err == NC_OK && form < LOG_COMPRESS_COUNT; form++) {
+		if (form == LOG_COMPRESS_NONE || from > 0)
+			err = move_form_up(path, from, form, &moved[form], error);
+		any = any || moved[form];
+	}
+	if (err == NC_OK && !any)
+		err = error_set(error, NC_ERR_NOT_FOUND, "%s was there, and is not any more", path);
+	if (err == NC_OK)
+		remove_other_forms(path, from + 1, moved);
+	return err;
+}
+
+static bool number_is_taken(struct buffer *name, const char *path, int64_t number)
+{
+	for (int form = 0; form < LOG_COMPRESS_COUNT; form++) {
+		log_numbered_name(name, path, number, form);
+		if (!name->failed && exists(name->data))
+			return true;
+	}
+	return false;
 }
 
 /* The first number that no file has; `most` when all are taken: that file is replaced. */
@@ -144,8 +237,7 @@ static enum nc_err find_gap(
 
 	buffer_init(&name);
 	for (; number < most; number++) {
-		numbered(&name, path, number);
-		if (name.failed || !exists(name.data))
+		if (!number_is_taken(&name, path, number))
 			break;
 	}
 	if (name.failed) {
@@ -163,13 +255,13 @@ static void undo(const char *path)
 	struct buffer first;
 
 	buffer_init(&first);
-	numbered(&first, path, 1);
+	log_numbered_name(&first, path, 1, LOG_COMPRESS_NONE);
 	if (!first.failed && link(first.data, path) == 0)
 		(void)sys_unlink(first.data);
 	buffer_finish(&first);
 }
 
-static enum nc_err rotate(const char *path, int64_t backup_count, struct error *error)
+static enum nc_err rotate(const char *path, gid_t group, int64_t backup_count, struct error *error)
 {
 	int64_t gap = 1;
 	enum nc_err err = find_gap(path, backup_count, &gap, error);
@@ -186,6 +278,9 @@ static enum nc_err rotate(const char *path, int64_t backup_count, struct error *
 		if (fd < 0)
 			undo(path);
 	}
+	/* So that a group that was given to it keeps it; of a group that is not ours, it cannot. */
+	if (fd >= 0 && fchown(fd, (uid_t)-1, group) < 0 && errno != EPERM && err == NC_OK)
+		err = error_errno(error, errno, "cannot give the new %s to its group", path);
 	if (fd >= 0)
 		(void)sys_close(fd);
 	return err;
@@ -235,7 +330,7 @@ enum nc_err log_file_rotate_if(
 		 (status.st_dev != expected->st_dev || status.st_ino != expected->st_ino))
 		err = error_set(error, NC_ERR_REFUSED, "%s is a new file already", path);
 	else
-		err = rotate(path, backup_count, error);
+		err = rotate(path, status.st_gid, backup_count, error);
 	(void)sys_close(lock);
 	return err;
 }

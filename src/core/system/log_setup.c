@@ -37,6 +37,7 @@ struct log_handler *log_setup_add_handler(struct log_setup *setup, const char *n
 		return NULL;
 	handler->kind = HANDLER_NULL;
 	handler->fd = -1;
+	buffer_init(&handler->collected);
 	handler->name = strdup(name);
 	if (handler->name == NULL) {
 		free(handler);
@@ -143,6 +144,7 @@ static void destroy_handler(struct log_handler *handler)
 	log_handler_close(handler);
 	destroy_mail(handler->mail);
 	free(handler->name);
+	buffer_finish(&handler->collected);
 	free(handler->path);
 	free(handler->host);
 	free(handler->filters);

@@ -1,13 +1,13 @@
 /*
- * Records wait in a queue, each as a JSON text behind a newline, and leave it from the front in batches
- * (log_batch.h) through the aggregator's local door, which answers when the lines are written. A batch
- * that was sent once keeps its number and its records until it is answered.
+ * The owner's side of the spool (log_spool.h): a record goes into the file of the process, behind the
+ * others; a file that is full is left to the aggregator, and the next one made.
+ *
+ * Files are small at first and then larger, up to a bound for all of them that the aggregator has not taken
+ * yet. Beyond it, and while none can be made, lines are counted: each takes a number, and so the aggregator
+ * says how many are missing where they are missing.
  *
  * One process may log through a fork of itself (the runner and its worker): the copy starts a source of
  * its own.
- *
- * What cannot be shipped, because the queue is full or the process ends, goes to a spool file in the
- * state directory, whole (temporary name, rename): the aggregator takes it from there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,317 +15,296 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/data/json.h"
 #include "core/system/clock.h"
-#include "core/system/door.h"
 #include "core/system/file.h"
 #include "core/system/log_batch.h"
 #include "core/system/log_internal.h"
+#include "core/system/log_spool.h"
 #include "core/system/sys.h"
 
 enum {
-	QUEUE_MOST = 1 << 20,
-	SPOOL_MOST = 64 << 20, /* of one process */
-	CALL_MS = 250,         /* a line is never held longer, */
-	PAUSE_MS = 1000,       /* and then not again for so long; doubled at each failure, */
-	PAUSE_MOST_MS = 8000,  /* up to this */
+	SEGMENT_FIRST = 64 << 10, /* the first file; each next one has twice the size, */
+	SEGMENT_MOST = 4 << 20,   /* up to this */
+	SPOOL_MOST = 64 << 20,    /* of one process */
+	RETRY_MS = 100,           /* after a file could not be made */
 };
 
 struct log_shipper {
-	char *door_path;
-	char *spool_path;
+	char *directory;
 	char *process_name;
 	char *host;
-	pid_t process_id; /* whose queue this is */
+	pid_t process_id; /* whose spool this is */
 	char source[ID_TEXT_SIZE];
-	uint64_t sequence; /* of the batch in front */
-	int door_fd;
 
-	struct buffer queue;
-	size_t queue_count;
-	size_t batch_len, batch_count; /* the batch in front; 0: none was sent yet */
-	int64_t shipped_ms;            /* when that was last done or tried */
-	int64_t pause_until_ms, pause_ms;
-
-	size_t spooled;
-	uint64_t lost;
+	int fd;                      /* of the file that is written, or -1 */
+	struct log_spool_head *head; /* the mapping of it, or NULL */
+	uint32_t segment;            /* its number; the first one has 1 */
+	uint32_t oldest;             /* that may still be there */
+	uint64_t number;             /* of the next line */
+	uint64_t lost_before;        /* lines, before there was a file */
+	int lost_errno;
+	int64_t retry_ms;
 };
 
-static enum nc_err start_source(struct log_shipper *shipper, struct error *error)
+/* --- the file --- */
+
+static void leave_file(struct log_shipper *shipper)
 {
-	shipper->process_id = getpid();
-	shipper->sequence = 1;
-	shipper->queue_count = shipper->batch_len = shipper->batch_count = 0;
-	buffer_clear(&shipper->queue);
-	return id_make(shipper->source, error);
+	if (shipper->head != NULL)
+		(void)munmap(shipper->head, shipper->head->size);
+	if (shipper->fd >= 0)
+		(void)sys_close(shipper->fd); /* and with it the lock: the aggregator is told */
+	shipper->head = NULL;
+	shipper->fd = -1;
 }
 
-enum nc_err log_shipper_create(const struct config *config, const char *process_name,
-	const char *host, struct log_shipper **ret_shipper, struct error *error)
+static size_t size_of_segment(uint32_t segment)
 {
-	struct log_shipper *shipper = calloc(1, sizeof(*shipper));
+	size_t size = SEGMENT_FIRST;
+
+	while (segment-- > 1 && size < SEGMENT_MOST)
+		size *= 2;
+	return size;
+}
+
+static char *make_path(const struct log_shipper *shipper, uint32_t segment, const char *suffix)
+{
+	char name[LOG_SPOOL_NAME_SIZE];
 	struct buffer path;
-	enum nc_err err;
 
-	if (shipper == NULL)
-		return error_nomem(error);
-	shipper->door_fd = -1;
-	buffer_init(&shipper->queue);
+	log_spool_name(shipper->source, segment, name);
 	buffer_init(&path);
-	err = config_state_path(config, STATE_LOG_DOOR, &path, error);
-	if (err != NC_OK)
-		goto fail;
-	shipper->door_path = buffer_steal(&path);
-	shipper->spool_path = path_join(config->state_directory, STATE_LOG_SPOOL);
-	shipper->process_name = strdup(process_name);
-	shipper->host = strdup(host);
-	if (shipper->door_path == NULL || shipper->spool_path == NULL ||
-		shipper->process_name == NULL || shipper->host == NULL) {
-		err = error_nomem(error);
-		goto fail;
-	}
-	err = start_source(shipper, error);
-	if (err != NC_OK)
-		goto fail;
-	*ret_shipper = shipper;
-	return NC_OK;
-fail:
-	buffer_finish(&path);
-	log_shipper_destroy(shipper, 0);
-	return err;
+	buffer_printf(&path, "%s/%s%s", shipper->directory, name, suffix);
+	return buffer_steal(&path);
 }
 
-/* --- batches --- */
-
-/* How much of the queue, from `from` on, is the next batch? */
-static size_t measure_batch(const struct log_shipper *shipper, size_t from, size_t *ret_count)
+/* Would one more file be more than a process may have there? */
+static bool is_over_bound(struct log_shipper *shipper)
 {
-	const char *data = shipper->queue.data;
-	size_t len = 0;
+	size_t sum = 0;
 
-	*ret_count = 0;
-	while (from + len < shipper->queue.len && *ret_count < LOG_BATCH_RECORDS) {
-		const char *end = memchr(data + from + len, '\n', shipper->queue.len - from - len);
-		size_t next = (size_t)(end - data) + 1 - from;
+	while (shipper->oldest <= shipper->segment) {
+		char *path = make_path(shipper, shipper->oldest, "");
+		bool gone = path != NULL && access(path, F_OK) < 0 && errno == ENOENT;
 
-		if (*ret_count > 0 && next > LOG_BATCH_BYTES)
+		free(path);
+		if (!gone)
 			break;
-		len = next;
-		(*ret_count)++;
+		shipper->oldest++;
 	}
-	return len;
+	for (uint32_t segment = shipper->oldest; segment <= shipper->segment; segment++)
+		sum += size_of_segment(segment);
+	return sum + size_of_segment(shipper->segment + 1) > SPOOL_MOST;
 }
 
-/* Append the batch of `len` bytes of the queue. */
-static void write_batch(const struct log_shipper *shipper, uint64_t sequence, size_t from,
-	size_t len, struct buffer *out)
+/* All of its blocks, so that the disk cannot be full later. false: errno. */
+static bool allocate(int fd, size_t size)
 {
-	struct buffer records;
+	static const char zeros[4096];
 
-	buffer_init(&records);
-	buffer_append(&records, shipper->queue.data + from, len - 1);
-	if (!records.failed) {
-		for (size_t i = 0; i < records.len; i++) {
-			if (records.data[i] == '\n')
-				records.data[i] = ',';
-		}
-		log_batch_write(shipper->source, sequence, records.data, records.len, out);
-	}
-	out->failed = out->failed || records.failed;
-	buffer_finish(&records);
-}
-
-static void forget_batch(struct log_shipper *shipper)
-{
-	buffer_consume(&shipper->queue, shipper->batch_len);
-	shipper->queue_count -= shipper->batch_count;
-	shipper->batch_len = shipper->batch_count = 0;
-	shipper->sequence++;
-}
-
-/* NC_OK: the aggregator has written it; NC_ERR_REFUSED: it never will. */
-static enum nc_err read_answer(const struct buffer *answer)
-{
-	struct value *tree = NULL;
-	enum nc_err err = json_read(answer->data, answer->len, &yaml_message_limits, &tree, NULL);
-
-	if (err != NC_ERR_NOMEM && value_map_get(tree, "written") == NULL)
-		err = NC_ERR_REFUSED;
-	value_destroy(tree);
-	return err;
-}
-
-/* Ship the batch in front of the queue, which is not empty. */
-static enum nc_err ship_batch(struct log_shipper *shipper, int64_t timeout_ms)
-{
-	struct buffer frame, answer;
-	enum nc_err err = NC_ERR_NOMEM;
-
-	if (shipper->batch_len == 0)
-		shipper->batch_len = measure_batch(shipper, 0, &shipper->batch_count);
-	buffer_init(&frame);
-	buffer_init(&answer);
-	write_batch(shipper, shipper->sequence, 0, shipper->batch_len, &frame);
-	if (!frame.failed)
-		err = door_call_kept(&shipper->door_fd, shipper->door_path, frame.data, frame.len,
-			timeout_ms, &answer, NULL);
-	if (err == NC_OK) {
-		err = read_answer(&answer);
-		if (err == NC_ERR_REFUSED) {
-			/* It would be refused again. */
-			shipper->lost += shipper->batch_count;
-			err = NC_OK;
-		}
-		if (err == NC_OK)
-			forget_batch(shipper);
-	}
-	buffer_finish(&answer);
-	buffer_finish(&frame);
-	return err;
-}
-
-static void add_lost_record(struct log_shipper *shipper);
-
-bool log_shipper_is_waiting(const struct log_shipper *shipper)
-{
-	return shipper->queue_count > 0 && shipper->process_id == getpid();
-}
-
-bool log_shipper_flush(struct log_shipper *shipper, int64_t timeout_ms)
-{
-	int64_t end_ms = clock_mono_ms() + timeout_ms;
-
-	if (shipper->process_id != getpid())
-		return true; /* those lines are the other process's */
-	shipper->shipped_ms = clock_mono_ms();
-	while (shipper->queue_count > 0) {
-		int64_t now_ms = clock_mono_ms();
-		int64_t left_ms = end_ms - now_ms;
-
-		if (now_ms < shipper->pause_until_ms || left_ms <= 0)
+	if (fallocate(fd, 0, 0, (off_t)size) == 0)
+		return true;
+	if (errno != EOPNOTSUPP && errno != ENOSYS)
+		return false;
+	for (size_t done = 0; done < size; done += sizeof(zeros)) {
+		if (sys_write_all(fd, zeros, sizeof(zeros)) < 0)
 			return false;
-		if (ship_batch(shipper, left_ms < CALL_MS ? left_ms : CALL_MS) != NC_OK) {
-			shipper->pause_ms = shipper->pause_ms == 0 ? PAUSE_MS
-					    : shipper->pause_ms < PAUSE_MOST_MS
-						    ? 2 * shipper->pause_ms
-						    : PAUSE_MOST_MS;
-			shipper->pause_until_ms = clock_mono_ms() + shipper->pause_ms;
-			return false;
-		}
-		shipper->pause_ms = 0;
-		if (shipper->lost > 0)
-			add_lost_record(shipper);
 	}
 	return true;
 }
 
-/* --- the spool --- */
-
-static enum nc_err write_spool(struct log_shipper *shipper, const char *bytes, size_t len)
+static void copy_words(char *out, size_t size, const char *text)
 {
-	struct buffer path, temporary;
-	enum nc_err err = NC_OK;
-	int fd = -1;
+	size_t len = strlen(text);
 
-	buffer_init(&path);
-	buffer_init(&temporary);
-	/* Names sort by time: the source does, and its batches are counted. */
-	buffer_printf(&path, "%s/%s-%012" PRIu64 LOG_SPOOL_SUFFIX, shipper->spool_path,
-		shipper->source, shipper->sequence);
-	buffer_printf(&temporary, "%s.new", path.data);
-	if (path.failed || temporary.failed)
-		err = NC_ERR_NOMEM;
-	else if (sys_mkdir(shipper->spool_path, 0700) < 0 && errno != EEXIST)
-		err = NC_ERR_SYSTEM;
-	if (err == NC_OK) {
-		fd = sys_open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-		if (fd < 0 || sys_write_all(fd, bytes, len) < 0)
-			err = NC_ERR_SYSTEM;
+	if (len >= size) {
+		len = size - 1;
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
 	}
-	if (fd >= 0 && sys_close(fd) < 0)
-		err = NC_ERR_SYSTEM;
-	if (err == NC_OK && sys_rename(temporary.data, path.data) < 0)
-		err = NC_ERR_SYSTEM;
-	if (err != NC_OK && fd >= 0)
-		(void)sys_unlink(temporary.data);
-	buffer_finish(&temporary);
-	buffer_finish(&path);
-	return err;
+	memcpy(out, text, len);
+	out[len] = '\0';
 }
 
-/* All that waits becomes a spool file, or is counted as lost. */
-static void spool(struct log_shipper *shipper)
+static void fill_head(const struct log_shipper *shipper, struct log_spool_head *head,
+	uint32_t segment, size_t size)
 {
-	struct buffer lines;
-	uint64_t sequence = shipper->sequence;
-	size_t from = 0;
-	enum nc_err err = NC_ERR_LIMIT;
+	/* Lines that were lost before the first file are missing in front of it. */
+	uint64_t first = segment == 1 ? 1 : shipper->number;
 
-	if (shipper->queue_count == 0)
-		return;
-	buffer_init(&lines);
-	while (from < shipper->queue.len) {
-		size_t count;
-		size_t len = from == 0 && shipper->batch_len > 0
-				     ? shipper->batch_len
-				     : measure_batch(shipper, from, &count);
+	*head = (struct log_spool_head){
+		.segment = segment,
+		.size = (uint32_t)size,
+		.process_id = shipper->process_id,
+		.first_number = first,
+		.written = LOG_SPOOL_DATA,
+		.next_number = shipper->number,
+		.lost_ns = shipper->lost_before > 0 ? clock_real_ns() : 0,
+		.lost_errno = shipper->lost_before > 0 ? shipper->lost_errno : 0,
+		.acked = LOG_SPOOL_DATA,
+		.acked_number = first,
+		.asleep = 1,
+	};
+	memcpy(head->magic, LOG_SPOOL_MAGIC, sizeof(head->magic));
+	copy_words(head->source, sizeof(head->source), shipper->source);
+	copy_words(head->name, sizeof(head->name), shipper->process_name);
+	copy_words(head->host, sizeof(head->host), shipper->host);
+}
 
-		write_batch(shipper, sequence++, from, len, &lines);
-		buffer_append_char(&lines, '\n');
-		from += len;
+/* Under `path`, complete and locked before it has its name. -1: errno. */
+static int make_file(const struct log_shipper *shipper, uint32_t segment, const char *path,
+	const char *temporary, size_t size)
+{
+	struct log_spool_head head;
+	int fd = sys_open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int sys_errno;
+
+	if (fd < 0)
+		return -1;
+	fill_head(shipper, &head, segment, size);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && allocate(fd, size) &&
+		sys_pwrite(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+		sys_rename(temporary, path) == 0)
+		return fd;
+	sys_errno = errno;
+	(void)sys_unlink(temporary);
+	(void)sys_close(fd);
+	errno = sys_errno;
+	return -1;
+}
+
+/* Make and open the file of `segment`. -1: errno. */
+static int open_file(struct log_shipper *shipper, uint32_t segment, size_t size, const char *path)
+{
+	char *temporary = make_path(shipper, segment, ".new");
+	int fd = -1, sys_errno;
+
+	if (temporary == NULL)
+		errno = ENOMEM;
+	else if (segment > LOG_SPOOL_SEGMENT_MOST || is_over_bound(shipper))
+		errno = ENOBUFS;
+	else if (sys_mkdir(shipper->directory, 0700) == 0 || errno == EEXIST)
+		fd = make_file(shipper, segment, path, temporary, size);
+	sys_errno = errno;
+	free(temporary);
+	errno = sys_errno;
+	return fd;
+}
+
+/* The next file, with room for a record of `need` bytes. false: errno; the one before is still there. */
+static bool next_file(struct log_shipper *shipper, size_t need)
+{
+	uint32_t segment = shipper->segment + 1;
+	size_t size = size_of_segment(segment);
+	char *path = make_path(shipper, segment, "");
+	void *mapping = MAP_FAILED;
+	int fd = -1, sys_errno;
+
+	if (size < need + LOG_SPOOL_DATA)
+		size = (need + LOG_SPOOL_DATA + 4095) & ~(size_t)4095;
+	if (path == NULL) {
+		errno = ENOMEM;
+		return false;
 	}
-	if (shipper->spooled + lines.len <= SPOOL_MOST)
-		err = lines.failed ? NC_ERR_NOMEM : write_spool(shipper, lines.data, lines.len);
-	if (err == NC_OK)
-		shipper->spooled += lines.len;
-	else
-		shipper->lost += shipper->queue_count;
-	buffer_finish(&lines);
-	shipper->sequence = sequence;
-	shipper->queue_count = shipper->batch_len = shipper->batch_count = 0;
-	buffer_clear(&shipper->queue);
+	fd = open_file(shipper, segment, size, path);
+	if (fd >= 0)
+		mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	sys_errno = errno;
+	if (fd >= 0 && mapping == MAP_FAILED) {
+		(void)sys_unlink(path);
+		(void)sys_close(fd);
+	}
+	free(path);
+	errno = sys_errno;
+	if (mapping == MAP_FAILED)
+		return false;
+	leave_file(shipper);
+	shipper->fd = fd;
+	shipper->head = mapping;
+	shipper->segment = segment;
+	shipper->lost_before = 0;
+	return true;
 }
 
 /* --- records --- */
 
-static void queue_record(struct log_shipper *shipper, const struct log_record *record)
+/* Between us and the aggregator: each side sees what the other has stored, in order. */
+static void store(uint64_t *word, uint64_t value)
 {
-	size_t before = shipper->queue.len;
-
-	shipper->queue.failed = false;
-	log_batch_write_record(record, &shipper->queue);
-	buffer_append_char(&shipper->queue, '\n');
-	if (shipper->queue.failed) {
-		shipper->queue.len = before;
-		if (shipper->queue.capacity > 0)
-			shipper->queue.data[before] = '\0';
-		shipper->queue.failed = false;
-		shipper->lost++;
-		return;
-	}
-	shipper->queue_count++;
+	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
 }
 
-static void add_lost_record(struct log_shipper *shipper)
+static void lose(struct log_shipper *shipper, int sys_errno)
 {
-	uint64_t lost = shipper->lost;
-	char text[160];
+	struct log_spool_head *head = shipper->head;
 
-	(void)snprintf(text, sizeof(text),
-		"%" PRIu64 " log line%s could not be kept for the log aggregator", lost,
-		lost == 1 ? "" : "s");
-	shipper->lost = 0;
-	queue_record(shipper, &(struct log_record){ .logger = shipper->process_name,
-				      .level = LEVEL_ERROR,
-				      .real_ns = clock_real_ns(),
-				      .process_id = shipper->process_id,
-				      .host = shipper->host,
-				      .message = text });
-	if (shipper->lost > 0)
-		shipper->lost = lost;
+	shipper->number++;
+	shipper->lost_errno = sys_errno;
+	if (head == NULL) {
+		shipper->lost_before++;
+		return;
+	}
+	head->lost_errno = sys_errno;
+	head->lost_ns = clock_real_ns();
+	store(&head->next_number, shipper->number);
+}
+
+static bool has_room(const struct log_shipper *shipper, size_t size)
+{
+	return shipper->head != NULL && shipper->head->size - shipper->head->written >= size;
+}
+
+/* Room for a record, if need be in the next file. false: errno. */
+static bool make_room(struct log_shipper *shipper, size_t size)
+{
+	int64_t now_ms;
+
+	if (has_room(shipper, size))
+		return true;
+	now_ms = clock_mono_ms();
+	if (now_ms < shipper->retry_ms) {
+		errno = shipper->lost_errno;
+		return false;
+	}
+	if (next_file(shipper, size))
+		return true;
+	shipper->retry_ms = now_ms + RETRY_MS;
+	return false;
+}
+
+static void wake_aggregator(struct log_shipper *shipper)
+{
+	const off_t at = offsetof(struct log_spool_head, touched);
+	uint32_t one = 1;
+
+	if (__atomic_exchange_n(&shipper->head->asleep, 0, __ATOMIC_SEQ_CST) == 0)
+		return;
+	/* If this fails, it looks by itself, in the end. */
+	(void)sys_pwrite(shipper->fd, &one, sizeof(one), at);
+}
+
+static void put_record(struct log_shipper *shipper, const struct log_record *record)
+{
+	size_t size = log_batch_size(record);
+	struct log_spool_head *head;
+
+	if (!make_room(shipper, size)) {
+		lose(shipper, errno);
+		return;
+	}
+	head = shipper->head;
+	log_batch_write(record, shipper->number, (char *)head + head->written);
+	shipper->number++;
+	/* In this order: a number without its line would be a lost line. */
+	store(&head->written, head->written + size);
+	store(&head->next_number, shipper->number);
+	if (__atomic_load_n(&head->asleep, __ATOMIC_SEQ_CST) != 0)
+		wake_aggregator(shipper);
 }
 
 /* The length of the first part of `text` that fits into a record, whole characters. */
@@ -339,15 +318,15 @@ static size_t part_length(const char *text, size_t len)
 	return len;
 }
 
-static bool is_time_to_ship(const struct log_shipper *shipper, int level)
+static enum nc_err start_source(struct log_shipper *shipper, struct error *error)
 {
-	int64_t now_ms = clock_mono_ms();
-
-	if (now_ms < shipper->pause_until_ms)
-		return false;
-	return level >= LEVEL_WARNING || shipper->queue_count >= LOG_BATCH_RECORDS ||
-	       shipper->queue.len >= LOG_BATCH_BYTES ||
-	       now_ms - shipper->shipped_ms >= LOG_BATCH_PAUSE_MS;
+	shipper->process_id = getpid();
+	shipper->segment = 0;
+	shipper->oldest = 1;
+	shipper->number = 1;
+	shipper->lost_before = 0;
+	shipper->retry_ms = 0;
+	return id_make(shipper->source, error);
 }
 
 void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, bool keep_newlines)
@@ -356,10 +335,7 @@ void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, b
 	size_t left = strlen(message);
 
 	if (shipper->process_id != getpid()) {
-		/* We are a fork: the connection and the queue are the other process's. */
-		if (shipper->door_fd >= 0)
-			(void)sys_close(shipper->door_fd);
-		shipper->door_fd = -1;
+		leave_file(shipper); /* it is the other process's, which goes on with it */
 		if (start_source(shipper, NULL) != NC_OK) {
 			shipper->process_id = 0; /* tried again with the next line */
 			return;
@@ -369,43 +345,61 @@ void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, b
 		size_t len = part_length(message, left);
 		char *part = len < left ? strndup(message, len) : NULL;
 
-		queue_record(shipper, &(struct log_record){ .logger = view->logger,
-					      .level = view->level,
-					      .real_ns = view->real_ns,
-					      .process_id = view->process_id,
-					      .host = view->host,
-					      .message = part != NULL ? part : message,
-					      .keep_newlines = keep_newlines });
+		put_record(shipper, &(struct log_record){ .logger = view->logger,
+					    .level = view->level,
+					    .real_ns = view->real_ns,
+					    .process_id = view->process_id,
+					    .host = view->host,
+					    .message = part != NULL ? part : message,
+					    .keep_newlines = keep_newlines });
 		free(part);
 		message += len;
 		left -= len;
 	} while (left > 0);
-	if (is_time_to_ship(shipper, view->level))
-		(void)log_shipper_flush(shipper, CALL_MS);
-	if (shipper->queue.len > QUEUE_MOST)
-		spool(shipper);
+	/* Those outlive a power failure (promises.md, R15); the others the process only. */
+	if (view->level >= LEVEL_ERROR && shipper->fd >= 0 && sys_fdatasync(shipper->fd) < 0)
+		shipper->lost_errno = errno;
 }
 
-void log_shipper_destroy(struct log_shipper *shipper, int64_t timeout_ms)
+/* --- beginning and end --- */
+
+enum nc_err log_shipper_create(const struct config *config, const char *process_name,
+	const char *host, struct log_shipper **ret_shipper, struct error *error)
+{
+	struct log_shipper *shipper = calloc(1, sizeof(*shipper));
+	enum nc_err err;
+
+	if (shipper == NULL)
+		return error_nomem(error);
+	shipper->fd = -1;
+	shipper->directory = path_join(config->state_directory, STATE_LOG_SPOOL);
+	shipper->process_name = strdup(process_name);
+	shipper->host = strdup(host);
+	if (shipper->directory == NULL || shipper->process_name == NULL || shipper->host == NULL)
+		err = error_nomem(error);
+	else
+		err = start_source(shipper, error);
+	if (err != NC_OK) {
+		log_shipper_destroy(shipper);
+		return err;
+	}
+	*ret_shipper = shipper;
+	return NC_OK;
+}
+
+void log_shipper_destroy(struct log_shipper *shipper)
 {
 	if (shipper == NULL)
 		return;
-	if (shipper->process_id == getpid()) {
-		shipper->pause_until_ms = 0; /* one last try: the aggregator may be back */
-		if (timeout_ms > 0 && !log_shipper_flush(shipper, timeout_ms))
-			spool(shipper);
-		if (shipper->lost > 0)
-			(void)dprintf(STDERR_FILENO,
-				"%s: %" PRIu64 " log line%s reached neither the log aggregator nor "
-				"its spool %s\n",
-				shipper->process_name, shipper->lost, shipper->lost == 1 ? "" : "s",
-				shipper->spool_path);
-	}
-	if (shipper->door_fd >= 0)
-		(void)sys_close(shipper->door_fd);
-	buffer_finish(&shipper->queue);
-	free(shipper->door_path);
-	free(shipper->spool_path);
+	if (shipper->lost_before > 0 && shipper->process_id == getpid())
+		(void)dprintf(STDERR_FILENO,
+			"%s: %" PRIu64 " log line%s could not be kept for the log aggregator in "
+			"%s: %s\n",
+			shipper->process_name, shipper->lost_before,
+			shipper->lost_before == 1 ? "" : "s", shipper->directory,
+			strerrordesc_np(shipper->lost_errno));
+	leave_file(shipper);
+	free(shipper->directory);
 	free(shipper->process_name);
 	free(shipper->host);
 	free(shipper);

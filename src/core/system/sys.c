@@ -53,6 +53,26 @@ int sys_fsync(int fd)
 	return result;
 }
 
+int sys_fdatasync(int fd)
+{
+	int result;
+
+	do {
+		result = fdatasync(fd);
+	} while (result < 0 && errno == EINTR);
+	return result;
+}
+
+ssize_t sys_pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+	ssize_t count;
+
+	do {
+		count = pwrite(fd, bytes, len, offset);
+	} while (count < 0 && errno == EINTR);
+	return count;
+}
+
 int sys_rename(const char *from, const char *to)
 {
 	return rename(from, to);

@@ -19,6 +19,8 @@ int sys_close(int fd);
 ssize_t sys_read(int fd, void *bytes, size_t size);
 ssize_t sys_write(int fd, const void *bytes, size_t len); /* may be short */
 int sys_fsync(int fd);
+int sys_fdatasync(int fd);
+ssize_t sys_pwrite(int fd, const void *bytes, size_t len, off_t offset); /* may be short */
 int sys_rename(const char *from, const char *to);
 int sys_link(const char *from, const char *to); /* a link at `from` is followed */
 int sys_unlink(const char *path);

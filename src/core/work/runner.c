@@ -12,6 +12,7 @@
 #include "core/data/yaml.h"
 #include "core/system/exit_status.h"
 #include "core/system/sys.h"
+#include "core/work/launch_log.h"
 
 void runner_say(const struct runner *r, const char *format, ...)
 {
@@ -211,6 +212,16 @@ static void log_beginning(const struct runner *r)
 					 : "writing log messages to local file system");
 }
 
+/* A launch has a log of its own, too. Without one it runs all the same. */
+static void keep_log(struct runner *r)
+{
+	struct error error;
+
+	if (launch_log_start(r->config->state_directory, r->launch.id, r->name, r->log, &error) !=
+		NC_OK)
+		log_warning(r->log, "this launch has no log of its own: %s", error.text);
+}
+
 /* From here on there is a log. Returns the exit status. */
 static int run(struct runner *r)
 {
@@ -218,14 +229,14 @@ static int run(struct runner *r)
 	enum nc_err err;
 	int status = EXIT_FAILED;
 
+	if (!r->debug)
+		keep_log(r);
 	log_beginning(r);
 	(void)signal(
 		SIGCHLD, SIG_DFL); /* if our parent ignores it, ends of children would be lost */
 	err = loop_create(&r->loop, &error);
-	if (err == NC_OK) {
-		log_flusher_start(&r->flusher, r->loop, &r->log);
+	if (err == NC_OK)
 		err = watch_signals(r, &error);
-	}
 	if (err == NC_OK && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		err = error_errno(&error, errno, "cannot become a subreaper");
 	if (err == NC_OK && !r->debug)

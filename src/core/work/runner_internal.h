@@ -23,7 +23,6 @@
 #include "core/system/config.h"
 #include "core/system/door.h"
 #include "core/system/log.h"
-#include "core/system/log_flusher.h"
 #include "core/system/loop.h"
 #include "core/system/message.h"
 #include "core/work/contract.h"
@@ -121,7 +120,6 @@ struct runner {
 	struct config *config;
 	struct launch launch;
 	struct log *log;
-	struct log_flusher flusher;
 	struct loop *loop;
 	bool debug;
 

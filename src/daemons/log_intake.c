@@ -1,0 +1,577 @@
+#include "daemons/log_intake.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/system/clock.h"
+#include "core/system/file.h"
+#include "core/system/log_batch.h"
+#include "core/system/log_collect.h"
+#include "core/system/log_spool.h"
+#include "core/system/sys.h"
+
+#define STATE_LOG_WRITTEN "log-written" /* in the state directory: the batch under way */
+#define WRITTEN_MAGIC     "NCLOGBT1"
+#define DAMAGED_SUFFIX    ".damaged"
+
+enum {
+	BATCH_MOST = 256 << 10, /* bytes of records; one record fits */
+	WRITTEN_SIZE = 4096,    /* one page: written by one call, in one piece */
+};
+
+static_assert((int)BATCH_MOST >= (int)LOG_BATCH_RECORD_MOST, "one record fits into a batch");
+
+/* A file of the spool. */
+struct entry {
+	char name[LOG_SPOOL_NAME_SIZE];
+	struct log_spool spool; /* its `fd` is -1 as long as it is not open */
+	bool ready;             /* something may be in it */
+	bool suspect;           /* what stands next was no record at the last look */
+};
+
+/* Some records of a file. */
+struct batch {
+	char name[LOG_SPOOL_NAME_SIZE];
+	uint32_t with_rest; /* 1: and the lines that were lost behind its last record */
+	uint64_t from, to;  /* offsets */
+	uint64_t number_to; /* of the line behind */
+};
+
+/* The file STATE_LOG_WRITTEN. */
+struct written {
+	char magic[8];
+	struct batch batch;
+	struct log_place places[LOG_PLACES_MOST];
+};
+
+static_assert(sizeof(struct written) <= WRITTEN_SIZE, "one page");
+
+struct intake {
+	struct log **log;
+	char *directory;
+	int written_fd;
+	struct entry **entries; /* by name: by source, and then in the order of writing */
+	size_t entries_count;
+	struct buffer bytes;
+	struct written written;
+	bool held; /* the batch in `written` waits for room */
+	bool sync; /* it has a line that must be on the disk before it is acknowledged */
+	bool out_of_files;
+	bool said; /* that no file can be opened */
+};
+
+/* --- beginning and end --- */
+
+static enum nc_err open_written(
+	struct intake *intake, const char *state_directory, struct error *error)
+{
+	static const char zeros[WRITTEN_SIZE];
+	char *path = path_join(state_directory, STATE_LOG_WRITTEN);
+	enum nc_err err = NC_OK;
+	off_t size;
+
+	if (path == NULL)
+		return error_nomem(error);
+	intake->written_fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	if (intake->written_fd < 0)
+		err = error_errno(error, errno, "cannot open %s", path);
+	else if (flock(intake->written_fd, LOCK_EX | LOCK_NB) < 0)
+		err = errno == EWOULDBLOCK
+			      ? error_set(error, NC_ERR_REFUSED,
+					"another log aggregator is running: it holds %s", path)
+			      : error_errno(error, errno, "cannot lock %s", path);
+	if (err == NC_OK) {
+		/* Its block is allocated now: a full disk is no matter later. */
+		size = lseek(intake->written_fd, 0, SEEK_END);
+		if (size < WRITTEN_SIZE && sys_pwrite(intake->written_fd, zeros, sizeof(zeros),
+						   0) != (ssize_t)sizeof(zeros))
+			err = error_errno(error, errno, "cannot write %s", path);
+	}
+	free(path);
+	return err;
+}
+
+enum nc_err intake_create(const char *state_directory, struct log **log, struct intake **ret_intake,
+	struct error *error)
+{
+	struct intake *intake = calloc(1, sizeof(*intake));
+	enum nc_err err;
+
+	if (intake == NULL)
+		return error_nomem(error);
+	intake->log = log;
+	intake->written_fd = -1;
+	buffer_init(&intake->bytes);
+	intake->directory = path_join(state_directory, STATE_LOG_SPOOL);
+	if (intake->directory == NULL)
+		err = error_nomem(error);
+	else if (sys_mkdir(intake->directory, 0700) < 0 && errno != EEXIST)
+		err = error_errno(error, errno, "cannot make the directory %s", intake->directory);
+	else
+		err = open_written(intake, state_directory, error);
+	if (err != NC_OK) {
+		intake_destroy(intake);
+		return err;
+	}
+	*ret_intake = intake;
+	return NC_OK;
+}
+
+static void free_entry(struct entry *entry)
+{
+	log_spool_close(&entry->spool);
+	free(entry);
+}
+
+void intake_destroy(struct intake *intake)
+{
+	if (intake == NULL)
+		return;
+	for (size_t i = 0; i < intake->entries_count; i++)
+		free_entry(intake->entries[i]);
+	free(intake->entries);
+	if (intake->written_fd >= 0)
+		(void)sys_close(intake->written_fd);
+	buffer_finish(&intake->bytes);
+	free(intake->directory);
+	free(intake);
+}
+
+const char *intake_directory(const struct intake *intake)
+{
+	return intake->directory;
+}
+
+bool intake_is_held(const struct intake *intake)
+{
+	return intake->held;
+}
+
+/* --- the table of files --- */
+
+/* The place of `name`, or where it would stand. */
+static size_t find_place(const struct intake *intake, const char *name)
+{
+	size_t low = 0, high = intake->entries_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(intake->entries[middle]->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct entry *find_entry(const struct intake *intake, const char *name)
+{
+	size_t at = find_place(intake, name);
+
+	if (at < intake->entries_count && strcmp(intake->entries[at]->name, name) == 0)
+		return intake->entries[at];
+	return NULL;
+}
+
+/* NULL: out of memory; a later scan finds the file again. */
+static struct entry *add_entry(struct intake *intake, const char *name)
+{
+	size_t at = find_place(intake, name);
+	struct entry **entries =
+		reallocarray(intake->entries, intake->entries_count + 1, sizeof(struct entry *));
+	struct entry *entry;
+
+	if (entries == NULL)
+		return NULL;
+	intake->entries = entries;
+	entry = calloc(1, sizeof(*entry));
+	if (entry == NULL)
+		return NULL;
+	(void)snprintf(entry->name, sizeof(entry->name), "%s", name);
+	entry->spool.fd = -1;
+	memmove(entries + at + 1, entries + at,
+		(intake->entries_count - at) * sizeof(struct entry *));
+	entries[at] = entry;
+	intake->entries_count++;
+	return entry;
+}
+
+static bool is_same_source(const struct entry *a, const struct entry *b)
+{
+	return strncmp(a->name, b->name, ID_TEXT_SIZE - 1) == 0;
+}
+
+/* The next file of the source has its turn then. */
+static void remove_entry(struct intake *intake, struct entry *entry)
+{
+	size_t at = find_place(intake, entry->name);
+
+	intake->entries_count--;
+	memmove(intake->entries + at, intake->entries + at + 1,
+		(intake->entries_count - at) * sizeof(struct entry *));
+	if (at < intake->entries_count && is_same_source(intake->entries[at], entry))
+		intake->entries[at]->ready = true;
+	free_entry(entry);
+}
+
+void intake_saw(struct intake *intake, const char *name)
+{
+	struct entry *entry;
+
+	if (!log_spool_is_name(name))
+		return;
+	entry = find_entry(intake, name);
+	if (entry == NULL)
+		entry = add_entry(intake, name);
+	if (entry != NULL)
+		entry->ready = true;
+}
+
+void intake_scan(struct intake *intake)
+{
+	DIR *directory = opendir(intake->directory);
+	const struct dirent *found;
+
+	if (directory == NULL)
+		return; /* it was there at the start; somebody has removed it by hand */
+	while ((found = readdir(directory)) != NULL)
+		intake_saw(intake, found->d_name);
+	(void)closedir(directory);
+}
+
+/* --- the lines of a batch --- */
+
+static void log_missing(
+	struct intake *intake, const struct log_spool_head *head, uint64_t count, int64_t real_ns)
+{
+	char text[200];
+
+	if (head->lost_errno == ENOBUFS)
+		(void)snprintf(text, sizeof(text),
+			"%" PRIu64 " log line%s could not be kept for the log aggregator: the "
+			"spool of the process is full",
+			count, count == 1 ? "" : "s");
+	else if (head->lost_errno != 0)
+		(void)snprintf(text, sizeof(text),
+			"%" PRIu64 " log line%s could not be kept for the log aggregator: %s",
+			count, count == 1 ? "" : "s", strerrordesc_np((int)head->lost_errno));
+	else
+		(void)snprintf(text, sizeof(text), "%" PRIu64 " log line%s missing here", count,
+			count == 1 ? " is" : "s are");
+	log_record(*intake->log, &(struct log_record){ .logger = head->name,
+					 .level = LEVEL_ERROR,
+					 .real_ns = real_ns,
+					 .process_id = head->process_id,
+					 .host = head->host,
+					 .message = text });
+}
+
+/*
+ * Log the records in `bytes`, which begin with the line `*number`. Returns how many bytes that were; what
+ * follows is no record, or none that is there whole. `*number` and `*sync` are brought up to date.
+ */
+static size_t log_records(
+	struct intake *intake, const struct log_spool_head *head, uint64_t *number, bool *sync)
+{
+	const struct buffer *bytes = &intake->bytes;
+	size_t at = 0;
+
+	while (at < bytes->len) {
+		struct log_record record;
+		uint64_t this_one;
+		size_t size;
+
+		if (log_batch_read(bytes->data + at, bytes->len - at, &record, &this_one, &size,
+			    NULL) != NC_OK ||
+			this_one < *number)
+			break;
+		if (this_one > *number)
+			log_missing(intake, head, this_one - *number, record.real_ns);
+		log_record(*intake->log, &record);
+		*sync = *sync || record.level >= LEVEL_ERROR || this_one > *number;
+		*number = this_one + 1;
+		at += size;
+	}
+	return at;
+}
+
+/* What the owner lost behind its last record, once it is certain that none follows. */
+static bool log_rest(struct intake *intake, const struct log_spool_head *head, uint64_t *number)
+{
+	if (head->next_number <= *number)
+		return false;
+	log_missing(intake, head, head->next_number - *number,
+		head->lost_ns > 0 ? head->lost_ns : clock_real_ns());
+	*number = head->next_number;
+	return true;
+}
+
+/* --- writing a batch --- */
+
+static enum intake_state write_batch(struct intake *intake)
+{
+	switch (log_collect_write(*intake->log, intake->sync)) {
+	case LOG_COLLECTED_WRITTEN:
+		intake->held = false;
+		return INTAKE_MORE;
+	case LOG_COLLECTED_NO_ROOM:
+		intake->held = true;
+		return INTAKE_HELD;
+	case LOG_COLLECTED_SYNC_FAILED:
+		break;
+	}
+	return INTAKE_FAILED;
+}
+
+static void drop_file(struct intake *intake, struct entry *entry)
+{
+	char *path = path_join(intake->directory, entry->name);
+
+	if (path != NULL && sys_unlink(path) < 0 && errno != ENOENT)
+		log_error(*intake->log, "cannot remove %s: %s", path, strerror(errno));
+	free(path);
+	remove_entry(intake, entry);
+}
+
+/* It is of no use, and not thrown away either. */
+static void put_aside(struct intake *intake, struct entry *entry, const char *why)
+{
+	char *path = path_join(intake->directory, entry->name);
+	struct buffer aside;
+
+	buffer_init(&aside);
+	if (path != NULL)
+		buffer_printf(&aside, "%s" DAMAGED_SUFFIX, path);
+	log_error(*intake->log,
+		"a file of the log spool cannot be read, and its lines are missing: %s; it is kept "
+		"as %s" DAMAGED_SUFFIX,
+		why, entry->name);
+	if (path != NULL && !aside.failed)
+		(void)sys_rename(path, aside.data); /* else it is met again at the next start */
+	buffer_finish(&aside);
+	free(path);
+	remove_entry(intake, entry);
+}
+
+/* The lines of the batch in `written` are in the files. */
+static enum intake_state finish_batch(struct intake *intake)
+{
+	const struct batch *batch = &intake->written.batch;
+	struct entry *entry = find_entry(intake, batch->name);
+	struct error error;
+
+	if (entry == NULL)
+		return INTAKE_MORE;
+	if (log_spool_acknowledge(&entry->spool, batch->to, batch->number_to, &error) != NC_OK) {
+		log_critical(*intake->log, "%s", error.text);
+		return INTAKE_FAILED;
+	}
+	entry->ready = true; /* more may have come while the owner thought that we were awake */
+	return INTAKE_MORE;
+}
+
+static enum intake_state begin_batch(struct intake *intake)
+{
+	struct written *written = &intake->written;
+	enum intake_state state;
+
+	memcpy(written->magic, WRITTEN_MAGIC, sizeof(written->magic));
+	log_collect_places(*intake->log, written->places);
+	if (sys_pwrite(intake->written_fd, written, sizeof(*written), 0) !=
+		(ssize_t)sizeof(*written)) {
+		log_critical(*intake->log, "cannot write the file %s: %s", STATE_LOG_WRITTEN,
+			strerror(errno));
+		return INTAKE_FAILED;
+	}
+	state = write_batch(intake);
+	return state == INTAKE_MORE ? finish_batch(intake) : state;
+}
+
+/* --- a file --- */
+
+static bool open_entry(struct intake *intake, struct entry *entry)
+{
+	char *path = path_join(intake->directory, entry->name);
+	struct error error;
+	enum nc_err err;
+
+	err = path != NULL ? log_spool_open(path, &entry->spool, &error) : error_nomem(&error);
+	free(path);
+	if (err == NC_OK)
+		return true;
+	entry->spool.fd = -1;
+	if (err == NC_ERR_NOT_FOUND) {
+		remove_entry(intake, entry);
+	} else if (err == NC_ERR_NOMEM || error.sys_errno == EMFILE || error.sys_errno == ENFILE ||
+		   error.sys_errno == ENOMEM) {
+		intake->out_of_files = true; /* or of memory: later */
+		if (!intake->said)
+			log_error(*intake->log, "log lines wait in the spool: %s", error.text);
+		intake->said = true;
+	} else {
+		put_aside(intake, entry, error.text);
+	}
+	return false;
+}
+
+/* Nothing but bytes that are no record: once may be our haste. */
+static enum intake_state meet_garbage(struct intake *intake, struct entry *entry)
+{
+	if (entry->suspect)
+		put_aside(intake, entry, "there is something else between its records");
+	else
+		entry->suspect = true;
+	return INTAKE_MORE;
+}
+
+static enum intake_state take_batch(struct intake *intake, struct entry *entry)
+{
+	const struct log_spool_head *head = &entry->spool.head;
+	uint64_t number = head->acked_number;
+	struct error error;
+	bool at_end;
+	size_t taken;
+
+	buffer_clear(&intake->bytes);
+	if (log_spool_read(&entry->spool, BATCH_MOST, &intake->bytes, &error) != NC_OK) {
+		put_aside(intake, entry, error.text);
+		return INTAKE_MORE;
+	}
+	log_collect_begin(*intake->log);
+	intake->sync = false;
+	taken = log_records(intake, head, &number, &intake->sync);
+	at_end = head->acked + taken == head->written;
+	if (taken == 0 && !at_end) {
+		(void)log_collect_write(*intake->log, false); /* nothing was collected */
+		return meet_garbage(intake, entry);
+	}
+	entry->suspect = false;
+	intake->written.batch = (struct batch){ .from = head->acked, .to = head->acked + taken };
+	memcpy(intake->written.batch.name, entry->name, sizeof(entry->name));
+	if (at_end && entry->spool.abandoned && log_rest(intake, head, &number)) {
+		intake->written.batch.with_rest = 1;
+		intake->sync = true;
+	}
+	intake->written.batch.number_to = number;
+	return begin_batch(intake);
+}
+
+static enum intake_state look_at(struct intake *intake, struct entry *entry)
+{
+	const struct log_spool_head *head = &entry->spool.head;
+	struct error error;
+
+	if (entry->spool.fd < 0 && !open_entry(intake, entry))
+		return INTAKE_MORE;
+	if (log_spool_look(&entry->spool, &error) != NC_OK) {
+		put_aside(intake, entry, error.text);
+		return INTAKE_MORE;
+	}
+	if (head->written > head->acked ||
+		(entry->spool.abandoned && head->next_number > head->acked_number))
+		return take_batch(intake, entry);
+	if (entry->spool.abandoned) {
+		drop_file(intake, entry);
+		return INTAKE_MORE;
+	}
+	if (head->asleep == 0) {
+		/* Now its owner will wake us; what came until now is seen by one more look. */
+		if (log_spool_acknowledge(&entry->spool, head->acked, head->acked_number, &error) !=
+			NC_OK) {
+			put_aside(intake, entry, error.text);
+			return INTAKE_MORE;
+		}
+		return INTAKE_MORE;
+	}
+	entry->ready = false;
+	return INTAKE_IDLE;
+}
+
+enum intake_state intake_work(struct intake *intake)
+{
+	enum intake_state result = INTAKE_IDLE;
+
+	if (intake->held) {
+		result = write_batch(intake);
+		if (result == INTAKE_MORE)
+			result = finish_batch(intake);
+		if (result != INTAKE_MORE)
+			return result;
+	}
+	intake->out_of_files = false;
+	for (size_t i = 0; i < intake->entries_count; i++) {
+		struct entry *entry = intake->entries[i];
+		size_t before = intake->entries_count;
+		enum intake_state one;
+
+		if (!entry->ready || (i > 0 && is_same_source(intake->entries[i - 1], entry)))
+			continue;
+		one = look_at(intake, entry);
+		if (one == INTAKE_HELD || one == INTAKE_FAILED)
+			return one;
+		if (one == INTAKE_MORE)
+			result = INTAKE_MORE;
+		if (intake->entries_count < before)
+			i--; /* it is gone, and another one stands in its place */
+	}
+	if (intake->out_of_files)
+		return INTAKE_HELD;
+	intake->said = false;
+	return result;
+}
+
+/* --- recovery --- */
+
+/* Make the lines again that were under way. false: they cannot be made, or all of that is done. */
+static bool log_again(struct intake *intake, struct entry *entry)
+{
+	const struct batch *batch = &intake->written.batch;
+	struct log_spool_head *head = &entry->spool.head;
+	uint64_t number = head->acked_number;
+	struct error error;
+
+	if (head->acked != batch->from || head->acked_number == batch->number_to ||
+		batch->to < batch->from || batch->to > head->written)
+		return false;
+	buffer_clear(&intake->bytes);
+	if (log_spool_read(&entry->spool, batch->to - batch->from, &intake->bytes, &error) != NC_OK)
+		return false;
+	log_collect_mark(*intake->log);
+	intake->sync = true;
+	(void)log_records(intake, head, &number, &intake->sync);
+	if (batch->with_rest != 0)
+		(void)log_rest(intake, head, &number);
+	return true;
+}
+
+void intake_recover(struct intake *intake)
+{
+	struct written *written = &intake->written;
+	ssize_t count = pread(intake->written_fd, written, sizeof(*written), 0);
+	struct entry *entry = NULL;
+
+	if (count == (ssize_t)sizeof(*written) &&
+		memcmp(written->magic, WRITTEN_MAGIC, sizeof(written->magic)) == 0 &&
+		memchr(written->batch.name, '\0', sizeof(written->batch.name)) != NULL &&
+		log_spool_is_name(written->batch.name))
+		entry = add_entry(intake, written->batch.name);
+	if (entry != NULL && open_entry(intake, entry)) {
+		entry->ready = true;
+		if (log_again(intake, entry)) {
+			log_collect_recover(*intake->log, written->places);
+			intake->held = true; /* intake_work() writes what is missing of it */
+			return;
+		}
+	}
+	/* Nothing was under way: what waits are lines of our own. */
+	(void)log_collect_write(*intake->log, false);
+}
