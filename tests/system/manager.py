@@ -119,7 +119,7 @@ class Replies(Story):
         launch = an_id()
         started = {"source": "asker", "event": "started", "launch": launch, "token": "t",
                    "payload": {"arguments": ["x"], "host": "localhost", "pid": 1, "by hand": True}}
-        self.assertEqual(self.system.ask(started)["payload"], {"running": []})
+        self.assertEqual(self.system.ask(started)["payload"]["running"], [])
         self.assertEqual(self.tell("asker", "success", {"a": 1}, launch=launch, token="u")[0], "stale")
         self.system.assert_checklist({})
         # A copy with the same arguments hears of the first one, until that has ended.

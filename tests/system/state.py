@@ -190,6 +190,7 @@ class ChecklistFile(Story):
         self.manager = self.system.start("manager")
         self.system.wait_for_line(r" CRITICAL \[manager\] the checklist file is damaged")
         self.assertEqual(len(self.aside("damaged")), 1)
+        harness.wait_until(lambda: self.system.read(self.name) != "{", "the file is written again")
         self.system.assert_checklist({"first": {"a": 1}, "second": {"b": 2}})
 
     def test_the_command_changes_the_checklist(self):
