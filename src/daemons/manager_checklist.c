@@ -81,8 +81,8 @@ enum nc_err checklist_read(const char *path, struct checklist_file *ret_file, st
 	return NC_OK;
 }
 
-enum nc_err checklist_write(
-	const char *path, const struct value *checklist, int64_t version, struct error *error)
+enum nc_err checklist_write(const char *path, const struct value *checklist, int64_t version,
+	struct stat *ret_status, struct error *error)
 {
 	struct buffer text, whole;
 	enum nc_err err;
@@ -92,8 +92,9 @@ enum nc_err checklist_write(
 	yaml_write(checklist, 0, &text);
 	buffer_printf(&whole, HEADER_FORMAT, version, digest_of(text.data, text.len));
 	buffer_append(&whole, text.data, text.len);
-	err = text.failed || whole.failed ? error_nomem(error)
-					  : file_replace(path, whole.data, whole.len, 0664, error);
+	err = text.failed || whole.failed
+		      ? error_nomem(error)
+		      : file_replace_known(path, whole.data, whole.len, 0664, ret_status, error);
 	buffer_finish(&text);
 	buffer_finish(&whole);
 	return err;

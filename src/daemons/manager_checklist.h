@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "core/data/value.h"
 
@@ -23,9 +24,9 @@ struct checklist_file {
  */
 enum nc_err checklist_read(const char *path, struct checklist_file *ret_file, struct error *error);
 
-/* Replace it whole (core/system/file.h), mode rw-rw-r--. */
-enum nc_err checklist_write(
-	const char *path, const struct value *checklist, int64_t version, struct error *error);
+/* Replace it whole (core/system/file.h, file_replace_known()), mode rw-rw-r--. */
+enum nc_err checklist_write(const char *path, const struct value *checklist, int64_t version,
+	struct stat *ret_status, struct error *error);
 
 /* Give the file a second name beside it, `PATH.WORD-DATE`, so that it outlives the next export; *ret_name is
  * the caller's. */

@@ -75,9 +75,7 @@ static enum nc_err write_file(struct manager *m, struct error *error)
 		return error_nomem(error);
 	err = store_checklist_version(m->store, &version, error);
 	if (err == NC_OK)
-		err = checklist_write(file, checklist, version, error);
-	if (err == NC_OK && stat(file, &m->export.written) != 0)
-		memset(&m->export.written, 0, sizeof(m->export.written));
+		err = checklist_write(file, checklist, version, &m->export.written, error);
 	return err;
 }
 
@@ -114,6 +112,8 @@ static void try_again(void *argument)
 	struct manager *m = argument;
 
 	m->export.timer = NULL;
+	/* What is judged and not committed is no state yet. */
+	messages_settle(m);
 	export_now(m);
 }
 

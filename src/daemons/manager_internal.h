@@ -40,7 +40,7 @@ struct runner_child {
 	struct manager *manager;
 	char launch_id[ID_TEXT_SIZE];
 	pid_t pid;
-	struct loop_child *watch;
+	struct loop_child *watch; /* NULL: it could not be watched, and is looked after */
 	struct runner_child *next;
 };
 
@@ -115,6 +115,8 @@ void launches_make(struct manager *m, const struct brain_launch *launch);
 /* End a runner, for the one that takes its place. */
 void launches_end(struct manager *m, const struct brain_end *end);
 bool launches_is_ours(const struct manager *m, const char *launch_id);
+/* Reap those that could not be watched and have ended (R8); true: some run. */
+bool launches_reap_unwatched(struct manager *m);
 /* The manager ends; they run on, and report by themselves. */
 void launches_forget(struct manager *m);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "core/system/clock.h"
 #include "core/system/exit_status.h"
@@ -26,7 +27,7 @@ static void remove_runner(struct runner_child *child)
 bool launches_is_ours(const struct manager *m, const char *launch_id)
 {
 	for (const struct runner_child *child = m->runners; child != NULL; child = child->next)
-		if (strcmp(child->launch_id, launch_id) == 0)
+		if (child->watch != NULL && strcmp(child->launch_id, launch_id) == 0)
 			return true;
 	return false;
 }
@@ -83,13 +84,29 @@ static enum nc_err start_runner(
 		    error) != NC_OK) {
 		/* It runs and will report by itself; its claim tells when it has ended. */
 		log_error(m->daemon.log, "%s runs unwatched: %s", wanted->worker, error->text);
-		free(child);
+		child->watch = NULL;
 		recovery_soon(m);
-		return NC_OK;
 	}
 	child->next = m->runners;
 	m->runners = child;
 	return NC_OK;
+}
+
+bool launches_reap_unwatched(struct manager *m)
+{
+	struct runner_child *child = m->runners, *next;
+	bool left = false;
+
+	for (; child != NULL; child = next) {
+		next = child->next;
+		if (child->watch != NULL)
+			continue;
+		if (waitpid(child->pid, NULL, WNOHANG) == 0)
+			left = true;
+		else
+			remove_runner(child);
+	}
+	return left;
 }
 
 static void print_command(const struct brain_launch *launch, struct buffer *out)

@@ -207,6 +207,9 @@ void messages_came(void *argument, struct net_request *request, const char *byte
 	else
 		messages_trouble(m, err, &error);
 	answer_retry_later(request, error.text);
+	/* When the failure has undone the whole batch, none of it may be gone on with: each comes again. */
+	if (m->batch_count > 0 && !store_is_open(m->store))
+		messages_settle(m);
 }
 
 enum nc_err messages_take(struct manager *m, const char *bytes, size_t len)

@@ -389,8 +389,10 @@ void recovery_look(struct manager *m)
 	enum nc_err err;
 
 	messages_settle(m);
+	if (launches_reap_unwatched(m))
+		looking.unsettled = true;
 	if (m->spool_looked_ms == 0 || clock_mono_ms() - m->spool_looked_ms >= SPOOL_LOOK_MS)
-		looking.unsettled = look_at_spool(m);
+		looking.unsettled = look_at_spool(m) || looking.unsettled;
 	err = store_open_launches(m->store, collect, &looking, &error);
 	if (err != NC_OK || looking.nomem) {
 		if (err != NC_OK)

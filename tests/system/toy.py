@@ -105,7 +105,10 @@ class Toy(unittest.TestCase):
         worked = subprocess.run(["sh", "-euc", f"{move}\n{export}\n{work} --sleep-time 0\n{show}"],
                                 text=True, capture_output=True, timeout=DEADLINE_S, check=False)
         self.assertEqual(worked.returncode, 0, worked.stderr)
-        self.assertIn("sleep time: 0", worked.stdout)
+        # The file is at most a second behind.
+        wait_for(lambda: "sleep time: 0" in subprocess.run(
+            ["sh", "-euc", f"{move}\n{show}"], text=True, capture_output=True, timeout=DEADLINE_S, check=True).stdout,
+                 "the checklist shows it")
         # A worker that has not reported yet outlives the system, and goes on trying.
         checklist = next(self.directory.glob("nowcast-toy-*")) / "logs/nowcast_checklist.yaml"
         wait_for(lambda: "awoke: true" in checklist.read_text(), "awaken has reported")

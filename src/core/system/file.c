@@ -78,7 +78,7 @@ static enum nc_err sync_directory(const char *path, struct error *error)
 }
 
 static enum nc_err write_new(const char *path, const void *bytes, size_t len, mode_t mode,
-	bool sync, struct error *error)
+	bool sync, struct stat *status, struct error *error)
 {
 	enum nc_err err = NC_OK;
 	int fd;
@@ -90,7 +90,7 @@ static enum nc_err write_new(const char *path, const void *bytes, size_t len, mo
 	if (fd < 0)
 		return error_errno(error, errno, "cannot create %s", path);
 	if (sys_write_all(fd, bytes, len) < 0 || fchmod(fd, mode) < 0 ||
-		(sync && sys_fsync(fd) < 0))
+		(sync && sys_fsync(fd) < 0) || (status != NULL && fstat(fd, status) < 0))
 		err = error_errno(error, errno, "cannot write %s", path);
 	if (sys_close(fd) < 0 && err == NC_OK)
 		err = error_errno(error, errno, "cannot write %s", path);
@@ -100,7 +100,7 @@ static enum nc_err write_new(const char *path, const void *bytes, size_t len, mo
 }
 
 static enum nc_err replace(const char *path, const void *bytes, size_t len, mode_t mode, bool sync,
-	struct error *error)
+	struct stat *status, struct error *error)
 {
 	struct buffer temporary;
 	enum nc_err err;
@@ -109,7 +109,7 @@ static enum nc_err replace(const char *path, const void *bytes, size_t len, mode
 	buffer_printf(&temporary, "%s.new", path);
 	if (temporary.failed)
 		return error_nomem(error);
-	err = write_new(temporary.data, bytes, len, mode, sync, error);
+	err = write_new(temporary.data, bytes, len, mode, sync, status, error);
 	if (err == NC_OK && sys_rename(temporary.data, path) < 0) {
 		err = error_errno(error, errno, "cannot rename %s to %s", temporary.data, path);
 		(void)sys_unlink(temporary.data);
@@ -123,13 +123,19 @@ static enum nc_err replace(const char *path, const void *bytes, size_t len, mode
 enum nc_err file_replace(
 	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
 {
-	return replace(path, bytes, len, mode, true, error);
+	return replace(path, bytes, len, mode, true, NULL, error);
+}
+
+enum nc_err file_replace_known(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct stat *ret_status, struct error *error)
+{
+	return replace(path, bytes, len, mode, true, ret_status, error);
 }
 
 enum nc_err file_replace_unsynced(
 	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
 {
-	return replace(path, bytes, len, mode, false, error);
+	return replace(path, bytes, len, mode, false, NULL, error);
 }
 
 const char *path_base(const char *path)

@@ -6,6 +6,7 @@
 #ifndef NOWCAST_CORE_SYSTEM_FILE_H
 #define NOWCAST_CORE_SYSTEM_FILE_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "core/data/buffer.h"
@@ -24,6 +25,11 @@ enum nc_err file_read(const char *path, size_t limit, struct buffer *out, struct
  */
 enum nc_err file_replace(
 	const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
+
+/* The same; *ret_status is that of the new file, by which one that somebody else has put into its place, even at
+ * once, is known from it. Not on failure. */
+enum nc_err file_replace_known(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct stat *ret_status, struct error *error);
 
 /*
  * The same without fsync, for what need not outlive the machine's own fall: whatever ends the process, the

@@ -188,6 +188,12 @@ static void signalled(void *argument, int signo)
 	runner_end_worker(r);
 }
 
+/* What was left running, or was adopted, has ended: it is no zombie while a message waits (R8). */
+static void child_ended(void *argument, int signo)
+{
+	processes_reap(argument);
+}
+
 static enum nc_err watch_signals(struct runner *r, struct error *error)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -195,6 +201,8 @@ static enum nc_err watch_signals(struct runner *r, struct error *error)
 
 	for (size_t i = 0; i < ARRAY_LEN(signals) && err == NC_OK; i++)
 		err = loop_signal(r->loop, signals[i], signalled, r, error);
+	if (err == NC_OK)
+		err = loop_signal(r->loop, SIGCHLD, child_ended, r, error);
 	return err;
 }
 

@@ -395,6 +395,7 @@ void end_worker_ended(struct runner *r, int wait_status, const struct rusage *us
 	end->wait_status = wait_status;
 	end->usage = *usage;
 	end->wall_ms = clock_mono_ms() - r->started_ms;
+	processes_reap(r);
 	channel_finish(r);
 	output_read_last(r);
 	processes_reap(r);

@@ -76,6 +76,7 @@ struct runner_system {
 	bool failing;   /* the last try was in vain, and that was logged */
 	int64_t closed_wait_ms, silent_wait_ms;
 	struct loop_timer *retry;
+	bool stuck; /* memory ran out for what would go on: it is tried again before the loop waits */
 	double progress; /* the newest; it is sent when the timer is over */
 	bool progress_waits;
 	struct loop_timer *progress_timer;

@@ -191,6 +191,8 @@ static bool read_on(struct runner *r, struct follower *f, int64_t most)
 		if (count <= 0)
 			break;
 		some = true;
+		/* A long output takes its time, and nothing below us is a zombie for so long (R8). */
+		processes_reap(r);
 		f->offset += count;
 		most -= count;
 		take_bytes(r, f, bytes, (size_t)count);

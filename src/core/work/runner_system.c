@@ -5,6 +5,7 @@
  */
 #include "core/work/runner_internal.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ enum {
 	PATIENCE_MS = 600000,
 	PROGRESS_PATIENCE_MS = 5000,
 	PROGRESS_EVERY_MS = 250, /* at most */
+	STUCK_WAIT_MS = 100,
 };
 
 struct outgoing {
@@ -92,6 +94,13 @@ static void unlink_outgoing(struct runner_system *s, const struct outgoing *o)
 		*at = o->next;
 }
 
+static void stand_still(struct runner *r, const struct error *error)
+{
+	if (!r->system.stuck)
+		log_error(r->log, "no messages can be sent for now: %s", error->text);
+	r->system.stuck = true;
+}
+
 /* A question that is with the broker cannot be taken back but by a new connection. */
 static void abandon_question(struct runner *r)
 {
@@ -104,7 +113,7 @@ static void abandon_question(struct runner *r)
 	door_client_destroy(s->client);
 	s->client = NULL;
 	if (door_client_create(r->loop, s->path, &s->client, &error) != NC_OK)
-		log_error(r->log, "no further messages can be sent: %s", error.text);
+		stand_still(r, &error);
 }
 
 /* It is over: with an answer, or without. `o` is gone afterwards. */
@@ -156,7 +165,7 @@ static void retry_later(struct runner *r)
 	if (s->retry == NULL &&
 		loop_timer_start(r->loop, doubled(&s->closed_wait_ms, CLOSED_WAIT_MOST_MS), false,
 			retry_now, r, &s->retry, &error) != NC_OK)
-		log_error(r->log, "no further messages can be sent: %s", error.text);
+		stand_still(r, &error);
 }
 
 /* false: it is no answer to go by, and the message has to be sent again. */
@@ -449,6 +458,27 @@ void system_drop_questions(struct runner *r)
 	send_first(r);
 }
 
+/* Nothing else would wake a runner up whose message waits without a timer: it would hold its claim for ever
+ * (promises.md, R4, R21). So nothing is done until there is memory again. */
+static void go_on(void *argument)
+{
+	struct runner *r = argument;
+	struct runner_system *s = &r->system;
+
+	while (s->stuck) {
+		s->stuck = false;
+		if (s->client == NULL && s->path != NULL &&
+			door_client_create(r->loop, s->path, &s->client, NULL) != NC_OK)
+			s->stuck = true;
+		else if (s->first != NULL && !s->asking && s->retry == NULL &&
+			 loop_timer_start(r->loop, STUCK_WAIT_MS, false, retry_now, r, &s->retry,
+				 NULL) != NC_OK)
+			s->stuck = true;
+		if (s->stuck)
+			(void)poll(NULL, 0, STUCK_WAIT_MS);
+	}
+}
+
 enum nc_err system_open(struct runner *r, struct error *error)
 {
 	struct runner_system *s = &r->system;
@@ -465,6 +495,8 @@ enum nc_err system_open(struct runner *r, struct error *error)
 		err = error_nomem(error);
 	if (err == NC_OK)
 		err = door_client_create(r->loop, s->path, &s->client, error);
+	if (err == NC_OK)
+		loop_before_wait(r->loop, go_on, r);
 	return err;
 }
 
