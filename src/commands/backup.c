@@ -21,7 +21,7 @@ static int backup(struct manager_order *order)
 		return manager_order_fail(order, EXIT_NO_SUCH_THING,
 			"%s: %s; make the directory first", order->words[0], strerror(errno));
 	status = manager_order_ask(
-		order, manager_question("backup", "directory", directory, NULL), &answer);
+		order, manager_question("backup", "directory", directory), &answer);
 	free(directory);
 	if (status == EXIT_DONE && order->json)
 		manager_order_json(order, answer);

@@ -13,7 +13,7 @@ enum {
 static int show(struct manager_order *order)
 {
 	struct value *answer = NULL, *checklist = NULL;
-	int status = manager_order_ask(order, manager_question("checklist", NULL), &answer);
+	int status = manager_order_ask(order, manager_question("checklist"), &answer);
 	const char *text = value_as_text(value_map_get(answer, "checklist"), "");
 	struct error error;
 
@@ -52,9 +52,8 @@ static int import(struct manager_order *order, const char *file)
 
 	buffer_init(&text);
 	if (file_read(file, IMPORT_BYTES_MOST, &text, &error) == NC_OK)
-		status =
-			change(order, manager_question("import checklist", "text", text.data, NULL),
-				"the checklist is replaced");
+		status = change(order, manager_question("import checklist", "text", text.data),
+			"the checklist is replaced");
 	else
 		status = manager_order_fail(order, EXIT_FAILED, "%s", error.text);
 	buffer_finish(&text);
@@ -72,12 +71,11 @@ static int checklist(struct manager_order *order)
 		return import(order, from);
 	if (strcmp(verb, "set") == 0 && order->count == 3)
 		return change(order,
-			manager_question("set checklist", "key", order->words[1], "value",
-				order->words[2], NULL),
+			manager_question(
+				"set checklist", "key", order->words[1], "value", order->words[2]),
 			"the checklist is changed");
 	if (strcmp(verb, "delete") == 0 && order->count == 2)
-		return change(order,
-			manager_question("delete checklist", "key", order->words[1], NULL),
+		return change(order, manager_question("delete checklist", "key", order->words[1]),
 			"the key is deleted");
 	return manager_order_fail(order, EXIT_USAGE,
 		"it is `nowcast checklist`, `... set KEY VALUE`, `... delete KEY` or `... import "

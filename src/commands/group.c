@@ -48,7 +48,7 @@ static void print_groups(const struct value *groups, struct buffer *out)
 static int list_groups(struct manager_order *order)
 {
 	struct value *answer = NULL;
-	int status = manager_order_ask(order, manager_question("status", NULL), &answer);
+	int status = manager_order_ask(order, manager_question("status"), &answer);
 	const struct value *groups = value_map_get(answer, "groups");
 
 	if (status == EXIT_DONE && order->json)
@@ -62,8 +62,8 @@ static int list_groups(struct manager_order *order)
 static int end_group(struct manager_order *order, const char *ask, const char *done)
 {
 	struct value *answer = NULL;
-	int status = manager_order_ask(
-		order, manager_question(ask, "name", order->words[1], NULL), &answer);
+	int status =
+		manager_order_ask(order, manager_question(ask, "name", order->words[1]), &answer);
 
 	if (status == EXIT_DONE && order->json)
 		manager_order_json(order, answer);

@@ -52,7 +52,7 @@ bool manager_order_begin(struct manager_order *order, const struct applet *self,
 
 /* --- asking --- */
 
-struct value *manager_question(const char *ask, ...)
+struct value *manager_question_of(const char *ask, ...)
 {
 	struct value *question = value_map();
 	enum nc_err err = value_map_put(question, "ask", value_text(ask));

@@ -38,8 +38,12 @@ struct manager_order {
 bool manager_order_begin(struct manager_order *order, const struct applet *self, int argc,
 	char **argv, int *ret_status);
 
-/* A question with up to three more keys, each with a text; the list ends with NULL. NULL: out of memory. */
-struct value *manager_question(const char *ask, ...) __attribute__((sentinel));
+/*
+ * A question: what to ask, then keys, each with its text. NULL: out of memory. The macro ends the list with a
+ * NULL that is a pointer on every platform.
+ */
+#define manager_question(...) manager_question_of(__VA_ARGS__, (const char *)NULL)
+struct value *manager_question_of(const char *ask, ...) __attribute__((sentinel));
 
 /*
  * Ask the manager; takes over `question`. EXIT_DONE: *ret_answer is the caller's; else what was wrong has

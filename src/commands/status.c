@@ -71,7 +71,7 @@ static void ask_all(struct status *s)
 	if (supervisor_ask(s->order->config, SUPERVISOR_STATUS, NULL, &s->supervisor, &ignored,
 		    &s->supervisor_error) != NC_OK)
 		s->supervisor = NULL;
-	if (manager_ask_quietly(s->order->config, manager_question("status", NULL), &s->manager,
+	if (manager_ask_quietly(s->order->config, manager_question("status"), &s->manager,
 		    &s->manager_error) != EXIT_DONE)
 		s->manager = NULL;
 	s->well = supervisor_is_well(s) && manager_is_well(s);
