@@ -88,6 +88,8 @@ static bool reload(void *argument, struct config *config)
 		log_error(m->daemon.log, "the configuration and rules before stay in force");
 		return false;
 	}
+	if (strcmp(config->checklist_file, m->daemon.config->checklist_file) != 0)
+		export_elsewhere(m);
 	brain_configure(m->brain, config, rules);
 	rules_destroy(m->rules);
 	m->rules = rules;

@@ -122,6 +122,13 @@ void export_mark(struct manager *m)
 	m->export.dirty = true;
 }
 
+void export_elsewhere(struct manager *m)
+{
+	keep_edited(m);
+	memset(&m->export.written, 0, sizeof(m->export.written));
+	m->export.dirty = true;
+}
+
 void export_when_idle(struct manager *m)
 {
 	struct export *export = &m->export;

@@ -148,6 +148,8 @@ void programs_finish(struct manager *m);
 bool export_begin(struct manager *m);
 /* The checklist has changed. */
 void export_mark(struct manager *m);
+/* A new configuration names another file: it is written, and what is there now is not ours. */
+void export_elsewhere(struct manager *m);
 /* Nothing waits: write it now, unless it was written just before. */
 void export_when_idle(struct manager *m);
 /* The manager ends. */

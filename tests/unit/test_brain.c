@@ -351,6 +351,81 @@ static void a_worker_that_a_message_names_must_be_registered(void **state)
 	assert_int_equal(f->t.launches_count, 0);
 }
 
+static void r3_a_launch_that_is_lost_is_reported_and_made_again_when_so_configured(void **state)
+{
+	static struct config_program programs[] = { { .name = (char *)"awaken",
+		.if_lost = IF_LOST_LAUNCH_AGAIN } };
+	struct config again = config;
+	struct fixture *f = *state;
+	struct store_launch launch;
+	char id[ID_TEXT_SIZE];
+
+	for (int with = 0; with < 2; with++) {
+		again.programs = programs;
+		again.programs_count = with;
+		brain_configure(f->brain, &again, f->rules);
+		tell(f, "{source: sleep, type: success, payload: null}");
+		snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
+		transaction_finish(&f->t);
+		assert_int_equal(brain_launch_lost(f->brain, id, "gone", NOON, &f->t, NULL), NC_OK);
+		assert_true(noted(f, LEVEL_CRITICAL, "awaken was lost: gone"));
+		assert_int_equal(f->t.launches_count, with);
+		assert_int_equal(store_find_launch(f->store, id, &launch, NULL), NC_OK);
+		assert_int_equal(launch.state, STORE_LOST);
+		store_launch_finish(&launch);
+	}
+	assert_string_equal(f->t.launches[0].worker, "awaken");
+	assert_string_equal(f->t.launches[0].arguments[0], "--now");
+	assert_string_not_equal(f->t.launches[0].id, id);
+}
+
+static void r7_what_a_launch_says_after_its_end_is_stale(void **state)
+{
+	struct fixture *f = *state;
+	char text[300], id[ID_TEXT_SIZE], token[TOKEN_TEXT_SIZE];
+
+	tell(f, "{source: sleep, type: success, payload: null}");
+	snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
+	snprintf(token, sizeof(token), "%s", f->t.launches[0].token);
+	transaction_finish(&f->t);
+	assert_int_equal(
+		brain_runner_ended(f->brain, id, "runner killed", NOON, &f->t, NULL), NC_OK);
+	snprintf(text, sizeof(text),
+		"{source: awaken, type: success, payload: null, launch: %s, token: '%s', report: {}}",
+		id, token);
+	assert_string_equal(tell(f, text), "stale");
+	assert_int_equal(f->t.launches_count, 0);
+}
+
+static void several_messages_share_a_commit_and_go_with_it(void **state)
+{
+	static const char *const texts[] = { "{source: sleep, type: success, payload: {a: 1}}",
+		"{source: sleep, type: success, payload: {b: 2}}" };
+	struct fixture *f = *state;
+	struct transaction t[2];
+
+	for (int commit = 0; commit < 2; commit++) {
+		assert_int_equal(brain_begin(f->brain, NULL), NC_OK);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(brain_handle(f->brain, texts[i], strlen(texts[i]), NOON,
+						 &t[i], NULL),
+				NC_OK);
+			transaction_finish(&t[i]);
+		}
+		if (commit)
+			assert_int_equal(brain_commit(f->brain, NULL), NC_OK);
+		else
+			brain_rollback(f->brain);
+		assert_int_equal(
+			value_count(value_map_get(brain_checklist(f->brain), "sleepyhead")),
+			commit ? 2 : 0);
+	}
+	/* One that was given up in between is not committed as if nothing had been. */
+	assert_int_equal(brain_begin(f->brain, NULL), NC_OK);
+	store_rollback(f->store);
+	assert_int_equal(brain_commit(f->brain, NULL), NC_ERR_SYSTEM);
+}
+
 static void a_need_for_an_absent_key_names_the_keys_there_are(void **state)
 {
 	struct fixture *f = *state;
@@ -666,6 +741,9 @@ int main(void)
 		TEST(r18_a_slot_is_launched_once),
 		TEST(a_rule_that_fails_is_critical_and_the_worker_gets_its_ack),
 		TEST(a_worker_that_a_message_names_must_be_registered),
+		TEST(r3_a_launch_that_is_lost_is_reported_and_made_again_when_so_configured),
+		TEST(r7_what_a_launch_says_after_its_end_is_stale),
+		TEST(several_messages_share_a_commit_and_go_with_it),
 		TEST(a_need_for_an_absent_key_names_the_keys_there_are),
 		TEST(a_part_of_the_checklist_that_no_message_can_hold_is_not_sent),
 		TEST(a_need_that_comes_again_sees_the_checklist_as_it_is_now),
