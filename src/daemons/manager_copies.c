@@ -228,6 +228,8 @@ static void minute(void *argument)
 	err = store_forget_old(m->store, &retention, &rows, &error);
 	if (err != NC_OK)
 		messages_trouble(m, err, &error);
+	/* Messages of workers by hand that came while nobody listened. */
+	recovery_look(m);
 	if (now_ns < m->next_copy_ns && m->next_copy_ns - now_ns <= HOUR_NS)
 		return;
 	make_hourly(m);

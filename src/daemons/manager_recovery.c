@@ -29,7 +29,7 @@ enum {
 	LOOK_AGAIN_MS = 1000,
 	STARTS_MOST = 4, /* the first, and again after 1, 2 and 4 s */
 	BY_HAND_WITHOUT_CLAIM_S = 10,
-	SPOOL_LOOK_MS = 60000,
+	SPOOL_LOOK_MS = 50000, /* so that each look of the minute does */
 };
 
 /* What has to be known of a launch that is open in the store. */
@@ -466,7 +466,10 @@ void recovery_runner_ended(struct manager *m, const char *launch_id, int status)
 	struct buffer reason;
 
 	if (!is_open(m, launch_id)) {
+		/* It may have been killed between the answer and the removal of what was answered. */
 		forget_retry(m, launch_id);
+		if (take_from_spool(m, launch_id))
+			remove_leavings(m, launch_id);
 		return;
 	}
 	if (claim_look(m->daemon.config->state_directory, launch_id, &state, &error) != NC_OK ||
