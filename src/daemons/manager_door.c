@@ -11,6 +11,7 @@
 #include "core/data/json.h"
 #include "core/system/clock.h"
 #include "core/system/exit_status.h"
+#include "core/system/secrets.h"
 #include "daemons/manager_internal.h"
 
 /* An order that is being carried out, with its question and answer. */
@@ -81,6 +82,18 @@ static const char *text_of(const struct question *q, const char *key)
 
 /* --- what can be asked --- */
 
+/* What is shown to people has no secrets in it (promises.md, S4). */
+static enum nc_err mask_secrets(struct question *q)
+{
+	struct value *masked = secrets_mask_value(log_secrets(q->m->daemon.log), q->answer);
+
+	if (masked == NULL)
+		return error_nomem(&q->error);
+	value_destroy(q->answer);
+	q->answer = masked;
+	return NC_OK;
+}
+
 static enum nc_err ask_status(struct question *q)
 {
 	enum {
@@ -101,7 +114,9 @@ static enum nc_err ask_status(struct question *q)
 		value_destroy(manager);
 		manager = NULL;
 	}
-	return value_map_put(q->answer, "manager", manager) == NC_OK ? NC_OK : NC_ERR_NOMEM;
+	if (value_map_put(q->answer, "manager", manager) != NC_OK)
+		return NC_ERR_NOMEM;
+	return mask_secrets(q);
 }
 
 static enum nc_err end_group(struct question *q, bool release)

@@ -464,6 +464,21 @@ class Status(Story):
         self.assertEqual([(launch["worker"], launch["end"]) for launch in status["failed"]], [("second", "crash")])
         self.assertRegex(self.command("status", status=NOT_WELL).stdout, r"(?m)^failed +\S+ \S+  second  crash: ")
 
+    def test_s4_no_secret_is_shown(self):
+        self.system.environment["DATA_TOKEN"] = "t0ken-value"
+        self.configure(first=[{"on": "success", "launch": "second --token <payload[token]>"}])
+        self.system.write("worker.sh", "#!/bin/sh\necho the token is $DATA_TOKEN\nexit 1\n", 0o755)
+        self.begin()
+        self.tell("first", payload={"token": "t0ken-value"})
+        self.system.wait_for_line(r"received message from second: \(failure\)")
+        (launch,) = self.status()[0]["failed"]
+        self.assertEqual(launch["arguments"], ["--token", "***"])
+        with sqlite3.connect(self.command("backup", self.system.directory).stdout.strip()) as database:
+            (report,) = database.execute("SELECT report FROM launches WHERE worker = 'second'").fetchone()
+        self.assertIn("the token is ***", report)
+        self.assertNotIn("t0ken-value", report)
+        self.assertNotIn("t0ken-value", self.system.log())
+
     def test_wrong_arguments(self):
         self.assertIn("it takes no name", self.command("status", "sleep", status=2).stderr)
         self.assertIn("it is `nowcast group`", self.command("group", "close", "1", status=2).stderr)

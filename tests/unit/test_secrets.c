@@ -58,6 +58,30 @@ static void the_section_adds_names_and_takes_them_out(void **state)
 		"*** hunter22 ordinary");
 }
 
+static void all_texts_of_a_value_are_masked_and_nothing_else(void **state)
+{
+	static const char text[] =
+		"{arguments: [--token, t0ken-value, 5], t0ken-value: {a: 'x t0ken-value'}, "
+		"d: 2026-11-24}";
+	static const char expected[] =
+		"{arguments: [--token, '***', 5], t0ken-value: {a: x ***}, d: 2026-11-24}";
+	struct secrets *secrets = create(NULL);
+	struct value *value = NULL, *wanted = NULL, *masked;
+
+	assert_int_equal(yaml_read(text, strlen(text), 0, &yaml_file_limits, &value, NULL), NC_OK);
+	assert_int_equal(
+		yaml_read(expected, strlen(expected), 0, &yaml_file_limits, &wanted, NULL), NC_OK);
+	masked = secrets_mask_value(secrets, value);
+	assert_true(value_equal(masked, wanted));
+	value_destroy(masked);
+	masked = secrets_mask_value(NULL, value);
+	assert_true(value_equal(masked, value));
+	value_destroy(masked);
+	value_destroy(wanted);
+	value_destroy(value);
+	secrets_destroy(secrets);
+}
+
 static void what_is_short_is_left_alone(void **state)
 {
 	check("secrets: [SHORT_ONE]", "12345 is no secret", "12345 is no secret");
@@ -112,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_that_sound_secret_are_by_default),
 		cmocka_unit_test(the_section_adds_names_and_takes_them_out),
+		cmocka_unit_test(all_texts_of_a_value_are_masked_and_nothing_else),
 		cmocka_unit_test(what_is_short_is_left_alone),
 		cmocka_unit_test(the_longer_one_wins_and_each_line_counts),
 		cmocka_unit_test(the_environment_file_has_secrets_too),

@@ -202,3 +202,47 @@ void secrets_mask(const struct secrets *secrets, const char *text, struct buffer
 	}
 	buffer_append_text(out, plain);
 }
+
+static struct value *mask_text(const struct secrets *secrets, const char *text)
+{
+	struct buffer masked;
+	struct value *value = NULL;
+
+	buffer_init(&masked);
+	secrets_mask(secrets, text, &masked);
+	if (!masked.failed)
+		value = value_text(masked.data);
+	buffer_finish(&masked);
+	return value;
+}
+
+static struct value *mask_items(const struct secrets *secrets, const struct value *value)
+{
+	bool is_map = value_is(value, VALUE_MAP);
+	struct value *copy = is_map ? value_map() : value_list();
+	enum nc_err err = copy != NULL ? NC_OK : NC_ERR_NOMEM;
+
+	for (size_t i = 0; err == NC_OK && i < value_count(value); i++) {
+		if (is_map)
+			err = value_map_put_key(copy, value_copy(value_map_key_at(value, i)),
+				secrets_mask_value(secrets, value_map_value_at(value, i)));
+		else
+			err = value_list_append(
+				copy, secrets_mask_value(secrets, value_at(value, i)));
+	}
+	if (err == NC_OK)
+		return copy;
+	value_destroy(copy);
+	return NULL;
+}
+
+struct value *secrets_mask_value(const struct secrets *secrets, const struct value *value)
+{
+	const char *text = value_as_text(value, NULL);
+
+	if (text != NULL && secrets_are_in(secrets, text))
+		return mask_text(secrets, text);
+	if (value_is(value, VALUE_MAP) || value_is(value, VALUE_LIST))
+		return mask_items(secrets, value);
+	return value_copy(value);
+}

@@ -43,5 +43,7 @@ enum nc_err secrets_add(struct secrets *secrets, const char *value, struct error
 bool secrets_are_in(const struct secrets *secrets, const char *text);
 /* Append `text` with `***` in place of each secret. */
 void secrets_mask(const struct secrets *secrets, const char *text, struct buffer *out);
+/* A copy of `value` in which every text below it is masked, keys aside; the caller's. NULL: out of memory. */
+struct value *secrets_mask_value(const struct secrets *secrets, const struct value *value);
 
 #endif

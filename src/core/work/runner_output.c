@@ -16,6 +16,7 @@
 
 #include "core/data/yaml.h"
 #include "core/system/file.h"
+#include "core/system/secrets.h"
 #include "core/system/sys.h"
 
 enum {
@@ -259,7 +260,7 @@ struct value *output_tail(const struct runner *r)
 	const struct runner_output *output = &r->output;
 	size_t first =
 		output->tail_count > OUTPUT_TAIL_LINES ? output->tail_count - OUTPUT_TAIL_LINES : 0;
-	struct value *list = value_list();
+	struct value *list = value_list(), *masked;
 
 	for (size_t i = first; i < output->tail_count && list != NULL; i++) {
 		const char *text = output->tail[i % OUTPUT_TAIL_LINES];
@@ -269,7 +270,10 @@ struct value *output_tail(const struct runner *r)
 		value_destroy(list);
 		return NULL;
 	}
-	return list;
+	/* It goes into the report, which people read (promises.md, S4). */
+	masked = list != NULL ? secrets_mask_value(log_secrets(r->log), list) : NULL;
+	value_destroy(list);
+	return masked;
 }
 
 static enum nc_err make_directory(const char *path, struct error *error)
