@@ -242,6 +242,15 @@ class Hostile(harness.Story):
                 peer.sendall(data)
         self.assert_unharmed(self.ask_by_network)
 
+    def test_peers_at_the_port_that_reset_the_connection_at_once_harm_nobody(self):
+        reset = struct.pack("ii", 1, 0)
+        for _ in range(1000):
+            with socket.socket() as peer:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                peer.connect(("127.0.0.1", self.port))
+                peer.shutdown(socket.SHUT_WR)
+        self.assert_unharmed(self.ask_by_network)
+
 
 class HonestClient:
     """Asks on and on; how long the answers took is in `took_s`, and what was no answer in `wrong`."""

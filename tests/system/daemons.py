@@ -6,6 +6,7 @@ NOWCAST_TEST_BINARY names the program.
 """
 import os
 import signal
+import socket
 import time
 import unittest
 
@@ -146,6 +147,63 @@ class DuringAChain(Story):
         self.system.start_supervisor()
         self.open_gate()
         self.assert_chain_ends_well(first, mark)
+
+
+class BetweenBrokerAndManager(Story):
+    """Who leaves before a word was said makes neither side deaf."""
+
+    def setUp(self):
+        super().setUp()
+        self.address = self.system.path("state/manager.ipc")
+
+    def connections(self):
+        """How many the broker has, accepted or not, and its listening one."""
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            return sum(line.rstrip("\n").endswith(" " + self.address) for line in file)
+
+    def assert_connected_soon(self, mark):
+        self.system.wait_for_line(r"\[message_broker\] the manager is connected", mark, BACK_S)
+        self.assertEqual(self.system.ask({"source": "sleep", "type": "success", "payload": None}, BACK_S)["type"], "ack")
+
+    def test_the_broker_outlives_peers_that_connect_and_leave(self):
+        self.system.start("message_broker")
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(self.address)
+        mark = self.system.mark()
+        self.system.start("manager")
+        self.assert_connected_soon(mark)
+
+    def test_the_broker_outlives_managers_that_are_killed_while_they_connect(self):
+        self.system.start("message_broker")
+        alone = self.connections()
+        for _ in range(20):
+            manager = self.system.start("manager", wait=False)
+            end = time.monotonic() + harness.DEADLINE_S
+            while self.connections() == alone and time.monotonic() < end:
+                pass  # a look each 10 ms would be too late
+            manager.stop(signal.SIGKILL)
+            harness.wait_until(lambda: self.connections() == alone, "the end of its connection")
+        mark = self.system.mark()
+        self.system.start("manager")
+        self.assert_connected_soon(mark)
+
+    def test_the_manager_outlives_a_broker_that_leaves_when_it_connects(self):
+        os.makedirs(self.system.path("state"), mode=0o700, exist_ok=True)
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.settimeout(harness.DEADLINE_S)
+                listener.bind(self.address)
+                listener.listen()
+                manager = self.system.start("manager", wait=False)
+                for _ in range(3):
+                    listener.accept()[0].close()
+            os.unlink(self.address)
+            mark = self.system.mark()
+            broker = self.system.start("message_broker")
+            self.assert_connected_soon(mark)
+            manager.stop()
+            broker.stop()
 
 
 class HangUp(Story):

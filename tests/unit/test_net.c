@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +24,8 @@
 enum {
 	MANY = 200,
 	PEERS_MOST = 256, /* core/system/net.h */
+	HASTY = 1000,     /* peers that leave at once, some of them before they are accepted */
+	DIALERS = 32,
 };
 
 struct seen {
@@ -226,13 +229,18 @@ static void nothing_is_told_of_questions_that_are_open_at_the_end(void **state)
 	assert_int_equal(loop_create(&seen->loop, NULL), NC_OK);
 }
 
+static struct sockaddr_in port_address(in_port_t port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
 /* A connection that has shown the header of a requester, and then says nothing. -1: not let in. */
 static int silent_peer(in_port_t port)
 {
 	static const unsigned char header[8] = { 0, 'S', 'P', 0, 0, 0x30, 0, 0 };
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = port_address(port);
 	struct timeval limit = { .tv_sec = DEADLINE_MS / 1000 };
 	unsigned char answer[8];
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -250,8 +258,7 @@ static int silent_peer(in_port_t port)
 /* A port that is free now. */
 static in_port_t free_port(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = port_address(0);
 	socklen_t size = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -291,6 +298,96 @@ static void r14_silent_peers_make_room_for_others(void **state)
 	net_requester_destroy(honest);
 }
 
+static struct sockaddr_un local_address(const char *url)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("ipc://"));
+	return address;
+}
+
+static void a_local_listener_outlives_peers_that_leave_at_once(void **state)
+{
+	struct seen *seen = *state;
+	struct sockaddr_un address = local_address(seen->url);
+
+	for (int i = 0; i < HASTY; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+		close(fd);
+	}
+	dial(seen);
+	seen->wanted = 1;
+	ask(seen, "hello", 5000);
+	run_to_answers(seen);
+	assert_string_equal(seen->answer, "re: hello");
+}
+
+static void r14_a_listener_on_the_network_outlives_peers_that_leave_at_once(void **state)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	struct seen *seen = *state;
+	struct net_requester *honest = NULL;
+	in_port_t port = free_port();
+	struct sockaddr_in address = port_address(port);
+	char url[40];
+
+	snprintf(url, sizeof(url), "tcp://127.0.0.1:%u", (unsigned)port);
+	assert_int_equal(net_replier_create(seen->loop, url, NET_LISTEN, 8, got_request, seen,
+				 &seen->replier, NULL),
+		NC_OK);
+	for (int i = 0; i < HASTY; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+		/* An end, and then a reset: the listener's next write finds a broken pipe. */
+		(void)shutdown(fd, SHUT_WR);
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+		close(fd);
+	}
+	assert_int_equal(
+		net_requester_create(seen->loop, url, NET_DIAL, NULL, NULL, &honest, NULL), NC_OK);
+	seen->wanted = 1;
+	assert_int_equal(net_ask(honest, "hello", 5, 5000, got_answer, seen, NULL), NC_OK);
+	run_to_answers(seen);
+	assert_int_equal(seen->err, NC_OK);
+	net_requester_destroy(honest);
+}
+
+static void dialers_outlive_a_listener_that_hangs_up_at_once(void **state)
+{
+	struct seen *seen = *state;
+	struct net_replier *dialers[DIALERS];
+	struct sockaddr_un address = local_address(seen->url);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	net_requester_destroy(seen->requester);
+	seen->requester = NULL;
+	(void)unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, DIALERS), 0);
+	for (int i = 0; i < DIALERS; i++) {
+		int peer;
+
+		assert_int_equal(net_replier_create(seen->loop, seen->url, NET_DIAL, 1, got_request,
+					 seen, &dialers[i], NULL),
+			NC_OK);
+		peer = accept(fd, NULL, NULL);
+		assert_true(peer >= 0);
+		close(peer);
+	}
+	close(fd);
+	(void)unlink(address.sun_path);
+	assert_int_equal(net_requester_create(seen->loop, seen->url, NET_LISTEN, peers_changed,
+				 seen, &seen->requester, NULL),
+		NC_OK);
+	while (seen->peers < DIALERS)
+		assert_int_not_equal(run(seen->loop), LATE);
+	for (int i = 0; i < DIALERS; i++)
+		net_replier_destroy(dialers[i]);
+}
+
 static void the_socket_is_for_its_owner_only(void **state)
 {
 	struct seen *seen = *state;
@@ -321,6 +418,9 @@ int main(void)
 		TEST(the_time_of_a_question_counts_from_its_asking),
 		TEST(nothing_is_told_of_questions_that_are_open_at_the_end),
 		TEST(r14_silent_peers_make_room_for_others),
+		TEST(a_local_listener_outlives_peers_that_leave_at_once),
+		TEST(r14_a_listener_on_the_network_outlives_peers_that_leave_at_once),
+		TEST(dialers_outlive_a_listener_that_hangs_up_at_once),
 		TEST(the_socket_is_for_its_owner_only),
 		TEST(an_oversized_question_is_refused_here),
 	};

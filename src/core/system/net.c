@@ -20,7 +20,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/system/clock.h"
 
@@ -58,6 +61,27 @@ static enum nc_err meaning_of(int code)
 		return NC_ERR_CLOSED;
 	}
 }
+
+/* --- a broken pipe --- */
+
+#if NNG_MINOR_VERSION < 6
+/*
+ * A peer that leaves before nng has written its header makes nng 1.5.2 deaf: it takes the broken pipe (EPIPE, in
+ * its own words NNG_ECLOSED) for the end of its listener or dialer, which then accepts or dials never again (nng's
+ * issue 1518, mended in 1.6). Nothing tells us. So nng must never see EPIPE: this function stands before the C
+ * library's in the whole process, and says ECONNRESET, after which nng goes on. It writes to connections with
+ * nothing else.
+ */
+__attribute__((visibility("default"))) ssize_t sendmsg(
+	int fd, const struct msghdr *message, int flags)
+{
+	ssize_t sent = syscall(SYS_sendmsg, fd, message, flags);
+
+	if (sent < 0 && errno == EPIPE)
+		errno = ECONNRESET;
+	return sent;
+}
+#endif
 
 /* --- closing, bounded --- */
 
