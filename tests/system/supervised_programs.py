@@ -135,7 +135,8 @@ class Watch(Story):
         self.configure({"feed": ("seq 200000\nexit 3\n", {}), "quiet": (FOR_EVER, {})}, restart={"wait": "1 min",
                                                                                                  "at most": "1 min"})
         self.system.start_supervisor()
-        self.system.wait_for_line(r"feed ended: exit status 3; starting again in 60\.0 s$")
+        # A supervisor with sanitizers writes some thousands of lines a second.
+        self.system.wait_for_line(r"feed ended: exit status 3; starting again in 60\.0 s$", seconds=120)
         self.assertEqual(self.lines(r"\[feed\] (\d+)$"), [str(number) for number in range(1, 200001)])
 
     def test_one_that_ends_is_started_again_by_the_waits_of_the_section(self):
