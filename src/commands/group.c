@@ -1,6 +1,5 @@
 /* nowcast group: which groups (`hold until all have ended`) are open; release or drop one. */
 #include <string.h>
-#include <time.h>
 
 #include "commands/manager_order.h"
 #include "core/system/exit_status.h"
@@ -14,17 +13,6 @@ static void print_list(const struct value *list, const char *head, struct buffer
 		buffer_append_char(out, '\n');
 }
 
-static void print_time(int64_t seconds, struct buffer *out)
-{
-	time_t at = (time_t)seconds;
-	struct tm local;
-	char text[32];
-
-	if (localtime_r(&at, &local) != NULL &&
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &local) > 0)
-		buffer_append_text(out, text);
-}
-
 static void print_groups(const struct value *groups, struct buffer *out)
 {
 	if (value_count(groups) == 0)
@@ -35,9 +23,9 @@ static void print_groups(const struct value *groups, struct buffer *out)
 		buffer_printf(out, "%lld %s since ",
 			(long long)value_as_int(value_map_get(group, "group"), 0),
 			value_as_text(value_map_get(group, "rule"), ""));
-		print_time(value_as_int(value_map_get(group, "since"), 0), out);
+		manager_print_time(value_as_int(value_map_get(group, "since"), 0), out);
 		buffer_append_text(out, ", given up ");
-		print_time(value_as_int(value_map_get(group, "give up"), 0), out);
+		manager_print_time(value_as_int(value_map_get(group, "give up"), 0), out);
 		buffer_append_char(out, '\n');
 		print_list(value_map_get(group, "waits for"), "  waits for: ", out);
 		print_list(value_map_get(group, "ended"), "  ended:     ", out);

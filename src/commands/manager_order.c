@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/data/json.h"
 #include "core/system/door.h"
@@ -183,6 +184,17 @@ int manager_order_fail(struct manager_order *order, int status, const char *form
 	}
 	free(words);
 	return status;
+}
+
+void manager_print_time(int64_t seconds, struct buffer *out)
+{
+	time_t at = (time_t)seconds;
+	struct tm local;
+	char text[32];
+
+	if (localtime_r(&at, &local) != NULL &&
+		strftime(text, sizeof(text), "%m-%d %H:%M:%S", &local) > 0)
+		buffer_append_text(out, text);
 }
 
 int manager_order_finish(struct manager_order *order, int status)

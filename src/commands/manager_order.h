@@ -62,6 +62,9 @@ int manager_order_fail(struct manager_order *order, int status, const char *form
 /* Print the value as JSON. */
 void manager_order_json(struct manager_order *order, const struct value *value);
 
+/* Append a moment, in seconds since the epoch, as people read it: `11-24 04:00:02`. */
+void manager_print_time(int64_t seconds, struct buffer *out);
+
 /* Show what is to be shown, free all; the exit status. */
 int manager_order_finish(struct manager_order *order, int status);
 

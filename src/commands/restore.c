@@ -3,7 +3,6 @@
  * was there is kept beside it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "core/system/clock.h"
 #include "core/system/exit_status.h"
 #include "core/system/file.h"
+#include "core/system/state_lock.h"
 #include "core/system/sys.h"
 
 enum {
@@ -23,30 +23,6 @@ enum {
 
 static const char *const database_files[] = { STORE_FILE "-wal", STORE_FILE "-shm", STORE_FILE };
 static const char *const name_file[] = { STORE_NAME_FILE };
-
-/* The lock of the manager: while we hold it, none runs. -1: one does, or it was said what is wrong. */
-static int take_lock(struct manager_order *order, int *ret_status)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char *path = path_join(order->config->state_directory, "manager.lock");
-	int fd = path != NULL ? sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600) : -1;
-
-	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0) {
-		free(path);
-		return fd;
-	}
-	if (fd >= 0 && (errno == EAGAIN || errno == EACCES))
-		*ret_status = manager_order_fail(order, EXIT_TRY_AGAIN,
-			"a manager holds the state in %s; stop it first (`nowcast down`)",
-			order->config->state_directory);
-	else
-		*ret_status = manager_order_fail(
-			order, EXIT_FAILED, "cannot lock the state: %s", strerror(errno));
-	if (fd >= 0)
-		(void)sys_close(fd);
-	free(path);
-	return -1;
-}
 
 /* Give what is there the ending `.before-DATE`. */
 static enum nc_err set_aside(const struct config *config, const char *const *names, size_t count,
@@ -128,7 +104,8 @@ static int restore_locked(struct manager_order *order, const char *file)
 static int restore(struct manager_order *order)
 {
 	struct error error;
-	int lock, status = EXIT_FAILED;
+	enum nc_err err;
+	int lock, status;
 
 	if (order->count != 1)
 		return manager_order_fail(order, EXIT_USAGE,
@@ -137,9 +114,11 @@ static int restore(struct manager_order *order)
 			order->config->state_directory);
 	if (config_prepare_state(order->config, &error) != NC_OK)
 		return manager_order_fail(order, EXIT_FAILED, "%s", error.text);
-	lock = take_lock(order, &status);
-	if (lock < 0)
-		return status;
+	err = state_lock_take(order->config, &lock, &error);
+	if (err != NC_OK)
+		return manager_order_fail(order,
+			err == NC_ERR_REFUSED ? EXIT_TRY_AGAIN : EXIT_FAILED, "%s%s", error.text,
+			err == NC_ERR_REFUSED ? "; stop it first (`nowcast down`)" : "");
 	status = restore_locked(order, order->words[0]);
 	(void)sys_close(lock);
 	return status;

@@ -1,7 +1,6 @@
 /* nowcast status: what the system does, and whether it is well. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "commands/manager_order.h"
 #include "commands/supervisor_client.h"
@@ -79,17 +78,6 @@ static void ask_all(struct status *s)
 
 /* --- for people --- */
 
-static void print_time(int64_t seconds, struct buffer *out)
-{
-	time_t at = (time_t)seconds;
-	struct tm local;
-	char text[32];
-
-	if (localtime_r(&at, &local) != NULL &&
-		strftime(text, sizeof(text), "%m-%d %H:%M:%S", &local) > 0)
-		buffer_append_text(out, text);
-}
-
 static void print_command(const struct value *launch, struct buffer *out)
 {
 	const struct value *arguments = value_map_get(launch, "arguments");
@@ -131,7 +119,7 @@ static void print_launches(const struct value *launches, struct buffer *out)
 		const struct value *progress = value_map_get(launch, "progress");
 
 		buffer_printf(out, "%-9s ", value_as_text(value_map_get(launch, "state"), ""));
-		print_time(value_as_int(value_map_get(launch, "since"), 0), out);
+		manager_print_time(value_as_int(value_map_get(launch, "since"), 0), out);
 		buffer_append_text(out, "  ");
 		print_command(launch, out);
 		if (progress != NULL)
@@ -147,7 +135,7 @@ static void print_failed(const struct value *failed, struct buffer *out)
 		const char *reason = value_as_text(value_map_get(launch, "reason"), NULL);
 
 		buffer_append_text(out, "failed    ");
-		print_time(value_as_int(value_map_get(launch, "ended"), 0), out);
+		manager_print_time(value_as_int(value_map_get(launch, "ended"), 0), out);
 		buffer_append_text(out, "  ");
 		print_command(launch, out);
 		buffer_printf(out, "  %s%s%s\n", value_as_text(value_map_get(launch, "end"), ""),
@@ -181,7 +169,7 @@ static void print_alarms(const struct value *alarms, struct buffer *out)
 		const struct value *alarm = value_at(alarms, i);
 
 		buffer_printf(out, "%-10s", value_as_text(value_map_get(alarm, "kind"), ""));
-		print_time(value_as_int(value_map_get(alarm, "at"), 0), out);
+		manager_print_time(value_as_int(value_map_get(alarm, "at"), 0), out);
 		buffer_printf(out, "  %s\n", value_as_text(value_map_get(alarm, "text"), ""));
 	}
 }

@@ -3,8 +3,6 @@
  * order for each message: COMMIT, reply, log lines, launches; the checklist file when nothing waits. One
  * thread owns the state; the message library only queues.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include "core/system/clock.h"
 #include "core/system/exit_status.h"
 #include "core/system/file.h"
+#include "core/system/state_lock.h"
 #include "core/system/sys.h"
 #include "daemons/manager_internal.h"
 #include "daemons/supervisor.h"
@@ -22,31 +21,18 @@ enum {
 
 /* --- beginning and end --- */
 
-/* One manager on one state (R11). The lock goes with the process, however it ends. */
+/* One manager on one state (R11). */
 static bool take_lock(struct manager *m)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	struct buffer path;
 	struct error error;
-	bool taken = false;
+	enum nc_err err = state_lock_take(m->daemon.config, &m->lock_fd, &error);
 
-	buffer_init(&path);
-	if (config_state_path(m->daemon.config, "manager.lock", &path, &error) != NC_OK) {
-		log_critical(m->daemon.log, "%s", error.text);
-	} else {
-		m->lock_fd = sys_open(path.data, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-		taken = m->lock_fd >= 0 && fcntl(m->lock_fd, F_OFD_SETLK, &lock) == 0;
-		if (!taken && m->lock_fd >= 0 && (errno == EAGAIN || errno == EACCES)) {
-			log_critical(m->daemon.log, "another manager holds the state in %s",
-				m->daemon.config->state_directory);
-			m->daemon.status = EXIT_TRY_AGAIN;
-		} else if (!taken) {
-			log_critical(
-				m->daemon.log, "cannot lock %s: %s", path.data, strerror(errno));
-		}
-	}
-	buffer_finish(&path);
-	return taken;
+	if (err == NC_OK)
+		return true;
+	log_critical(m->daemon.log, "%s", error.text);
+	if (err == NC_ERR_REFUSED)
+		m->daemon.status = EXIT_TRY_AGAIN;
+	return false;
 }
 
 static bool connect_to_broker(struct manager *m)

@@ -418,7 +418,7 @@ class Damage(Story):
             self.assertEqual(database.execute("PRAGMA integrity_check").fetchone(), ("ok",))
         self.tell("second", payload={"b": 2})
         self.system.assert_checklist({"first": {"a": 1}, "second": {"b": 2}})
-        self.assertIn("a manager holds the state", self.command("restore", copy, status=TRY_AGAIN).stderr)
+        self.assertIn("another manager holds the state", self.command("restore", copy, status=TRY_AGAIN).stderr)
         self.manager.stop(signal.SIGKILL)
         os.unlink(self.system.path("state/state.db"))
         self.command("restore", copy)
