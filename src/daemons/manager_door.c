@@ -100,7 +100,7 @@ static enum nc_err ask_status(struct question *q)
 		FAILED_DAYS = 1
 	};
 	struct manager *m = q->m;
-	int64_t since_ns = clock_real_ns() - FAILED_DAYS * 24 * 3600 * NS_PER_S;
+	int64_t since_ns = clock_real_ns() - (int64_t)FAILED_DAYS * 24 * 3600 * NS_PER_S;
 	struct value *manager = value_map();
 
 	q->answer = brain_status(m->brain, since_ns, &q->error);

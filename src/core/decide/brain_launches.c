@@ -363,7 +363,7 @@ enum nc_err brain_close_launch(struct judgement *j, const char *type)
 	const struct value *report = j->message != NULL ? j->message->report : NULL;
 	enum nc_err err = NC_OK;
 
-	if (!j->launch_known && !id_is_valid(j->message->launch))
+	if (!j->launch_known && (j->message == NULL || !id_is_valid(j->message->launch)))
 		return NC_OK;
 	if (!j->launch_known)
 		err = register_ended(j);
