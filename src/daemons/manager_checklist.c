@@ -33,14 +33,37 @@ static uint64_t digest_of(const char *bytes, size_t len)
 	return hash;
 }
 
+/* What HEADER_FORMAT wrote, up to the comma; the words after it may change. */
+static bool read_header(const char *text, int64_t *ret_version, uint64_t *ret_digest)
+{
+	static const char beginning[] = "# checklist ";
+	long long version;
+	unsigned long long digest;
+	char *end;
+
+	if (strncmp(text, beginning, strlen(beginning)) != 0)
+		return false;
+	text += strlen(beginning);
+	errno = 0;
+	version = strtoll(text, &end, 10);
+	if (errno != 0 || end == text || *end != ' ')
+		return false;
+	text = end + 1;
+	digest = strtoull(text, &end, 16);
+	if (errno != 0 || end - text != 16 || *end != ',')
+		return false;
+	*ret_version = version;
+	*ret_digest = digest;
+	return true;
+}
+
 /* Is its first line ours, and does it belong to the rest? */
 static bool is_ours(const struct buffer *text, int64_t *ret_version)
 {
 	const char *end = strchr(text->data, '\n');
 	uint64_t digest;
 
-	if (end == NULL || sscanf(text->data, "# checklist %" SCNd64 " %16" SCNx64 ",", ret_version,
-				   &digest) != 2)
+	if (end == NULL || !read_header(text->data, ret_version, &digest))
 		return false;
 	end++;
 	return digest == digest_of(end, text->len - (size_t)(end - text->data));
