@@ -107,7 +107,9 @@ class Launches(Story):
         self.kill("manager")
         self.kill("message_broker")
         spool = self.system.path("state/spool")
-        harness.wait_until(lambda: os.path.isdir(spool) and os.listdir(spool), "the message is kept")
+        # Its file has another name until it is whole.
+        harness.wait_until(lambda: os.path.isdir(spool) and any(len(name) == 36 for name in os.listdir(spool)),
+                           "the message is kept")
         for pid in self.pids("runner", "works"):
             os.kill(pid, signal.SIGKILL)
         self.start("message_broker")

@@ -20,6 +20,7 @@ import threading
 import time
 import unittest
 
+import harness
 import yaml
 
 NOWCAST = os.environ["NOWCAST_TEST_BINARY"]
@@ -1014,9 +1015,7 @@ class BuiltIn(Contract):
 
     def test_sleep_ends_early_by_TERM(self):
         process = self.start("--sleep-time", "60", worker="sleep")
-        wait_for(lambda: self.broker.received, "the registration")
-        wait_for(lambda: os.listdir(self.path("state/launches")) if os.path.exists(
-            self.path("state/launches")) else None, "the start")
+        wait_for(lambda: harness.children_of(process.pid), "the worker")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(self.end(process), 128 + signal.SIGTERM)
         self.assert_final("crash")
