@@ -497,6 +497,7 @@ static void peers_changed(void *argument)
 	requester_release(requester, 1);
 }
 
+/* Counted from ADD_PRE on: nng's REM_POST may come before its ADD_POST, or without one, but never before ADD_PRE. */
 static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
 {
 	struct net_requester *requester = argument;
@@ -505,7 +506,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *argument)
 	if (atomic_load(&requester->destroyed))
 		return;
 	(void)pthread_mutex_lock(&requester->mutex);
-	if (event == NNG_PIPE_EV_ADD_POST)
+	if (event == NNG_PIPE_EV_ADD_PRE)
 		requester->peers++;
 	else if (requester->peers > 0)
 		requester->peers--;
@@ -692,7 +693,7 @@ enum nc_err net_requester_create(struct loop *loop, const char *url, enum net_si
 		requester_release(requester, 1);
 		return nng_failed(code, "open a socket for", url, error);
 	}
-	code = nng_pipe_notify(requester->socket, NNG_PIPE_EV_ADD_POST, pipe_event, requester);
+	code = nng_pipe_notify(requester->socket, NNG_PIPE_EV_ADD_PRE, pipe_event, requester);
 	if (code == 0)
 		code = nng_pipe_notify(
 			requester->socket, NNG_PIPE_EV_REM_POST, pipe_event, requester);
