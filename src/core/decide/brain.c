@@ -227,8 +227,9 @@ static void digest_of(const char *bytes, size_t len, char digest[DIGEST_SIZE])
 /* What only asks is judged again when it comes again: it changes nothing, or the same once more. */
 static bool only_asks(const struct message *message)
 {
-	return message->event != NULL ? strcmp(message->event, "due") != 0
-				      : strcmp(message->type, "need") == 0;
+	if (message->event != NULL)
+		return strcmp(message->event, "due") != 0;
+	return message->type != NULL && strcmp(message->type, "need") == 0;
 }
 
 static enum nc_err remember(struct judgement *j, const char *digest, const char *bytes, size_t len)

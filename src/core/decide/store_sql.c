@@ -8,7 +8,7 @@
 #include "core/decide/store_internal.h"
 
 static const char *const statement_texts[SQL_COUNT] = {
-#define S(name, sql) [SQL_##name] = sql,
+#define S(name, sql) [SQL_##name] = (sql),
 	STORE_STATEMENTS(S)
 #undef S
 };
