@@ -276,6 +276,9 @@ class HonestClient:
             message = yaml.safe_dump({**HONEST, "id": str(uuid.uuid4())}).encode()
             began = time.monotonic()
             reply = connection.ask(message, 10)
+            # As runners do: one that finds the queue at the door full, or is sent away, comes again.
+            while reply is None and not self.over.wait(0.02) and time.monotonic() - began < ANSWER_S:
+                reply = connection.ask(message, 10)
             self.took_s.append(time.monotonic() - began)
             if reply is None or load.type_of(reply) != "ack":
                 self.wrong.append(reply)
