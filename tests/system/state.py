@@ -5,10 +5,13 @@
 NOWCAST_TEST_BINARY names the program.
 """
 import glob
+import grp
 import json
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
 import unittest
 
 import harness
@@ -463,6 +466,19 @@ class Status(Story):
         self.assertEqual((status["well"], code), (False, NOT_WELL))
         self.assertEqual([(launch["worker"], launch["end"]) for launch in status["failed"]], [("second", "crash")])
         self.assertRegex(self.command("status", status=NOT_WELL).stdout, r"(?m)^failed +\S+ \S+  second  crash: ")
+
+    @unittest.skipUnless(os.getuid() == 0, "SKIPPED: only root can become somebody else")
+    def test_s1_the_state_group_may_operate_and_nobody_else(self):
+        group = grp.getgrnam("games")
+        self.system.configure(**{"state group": group.gr_name})
+        os.chmod(self.system.directory, 0o755)
+        program = shutil.copy(harness.NOWCAST, self.system.path("nowcast"))  # where everybody can run it
+        self.system.start_supervisor()
+        for groups, status in (([group.gr_gid], 0), ([], NOT_WELL)):
+            done = subprocess.run([program, "status", self.system.path("nowcast.yaml")], user="nobody",
+                                  group="nogroup", extra_groups=groups, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+            self.assertEqual("not allowed to connect" in done.stdout, status != 0)
 
     def test_s4_no_secret_is_shown(self):
         self.system.environment["DATA_TOKEN"] = "t0ken-value"

@@ -697,7 +697,7 @@ static void s2_with_a_state_group_that_group_may_enter(void **state)
 
 	if (geteuid() == 0) {
 		assert_int_equal(config_prepare_state(place.config, NULL), NC_OK);
-		assert_int_equal(mode_of(place.path), 0750);
+		assert_int_equal(mode_of(place.path), 02750);
 		assert_int_equal(chmod(place.path, 0770), 0);
 		refused_with(place.config, "0770");
 	} else {

@@ -184,7 +184,7 @@ enum nc_err config_state_path(
 	const struct config *config, const char *name, struct buffer *out, struct error *error);
 
 /*
- * Make the state directory when it is absent (0700, or 0750 with `state group`), and refuse one that
+ * Make the state directory when it is absent (0700, or 02750 with `state group`), and refuse one that
  * belongs to somebody else or that others may enter (promises.md, S1, S2).
  */
 enum nc_err config_prepare_state(const struct config *config, struct error *error);

@@ -96,8 +96,9 @@ static enum nc_err set_rights(const struct config *config, int fd, struct error 
 	err = find_group(config, &group, error);
 	if (err != NC_OK)
 		return err;
-	/* First the group, so that no other one gets in. */
-	if (fchown(fd, (uid_t)-1, group) < 0 || fchmod(fd, 0750) < 0)
+	/* First the group, so that no other one gets in. What is made there, sockets too, is the group's
+	 * (set-group-id), whichever group the one who makes it is in. */
+	if (fchown(fd, (uid_t)-1, group) < 0 || fchmod(fd, 02750) < 0)
 		return error_errno(error, errno,
 			"cannot give the state directory %s to the group %s",
 			config->state_directory, config->state_group);
