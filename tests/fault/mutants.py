@@ -3,7 +3,7 @@
 proved", 5).
 
 usage: mutants.py --check
-       mutants.py PLACE [NAME ...]
+       mutants.py [--sample N] PLACE [NAME ...]
 
 Each tests/mutants/NAME.patch begins with these lines, and then has the change:
 
@@ -14,6 +14,7 @@ One of the tests has to fail; `unit NAME` is tests/unit/test_NAME.c, the others 
 pass on what is not broken: that is tried first. PLACE, a directory, gets a copy of the sources and a build for each of
 the workers; it may be there from the last time. Prints a table; exit status 1 when a mutant survives.
 
+--sample N: only so many of them, others each day, by $NOWCAST_TEST_SEED.
 --check: do all patches still apply, and are the tests there?
 """
 import argparse
@@ -21,6 +22,7 @@ import concurrent.futures
 import os
 import pathlib
 import queue
+import random
 import re
 import shutil
 import subprocess
@@ -187,12 +189,17 @@ def try_all(found, benches):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--sample", type=int, metavar="N")
     parser.add_argument("place", nargs="?", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     found = mutants(args.names)
     if args.check or args.place is None:
         return check(found)
+    if args.sample is not None and args.sample < len(found):
+        seed = os.environ.get("NOWCAST_TEST_SEED") or str(int(time.time()))
+        print(f"{args.sample} of {len(found)} mutants, by the seed {seed}")
+        found = random.Random(seed).sample(found, args.sample)
     benches = [Bench(args.place.resolve() / str(number)) for number in range(min(2, os.cpu_count() or 1))]
     tests = sorted({test for mutant in found for test in mutant.tests})
     for bench in benches:
