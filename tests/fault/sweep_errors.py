@@ -93,6 +93,7 @@ class Run:
         self.scene.runner_dies = self.head.startswith("runner=")
         if self.scene.plan == [None]:
             self.scene.plan = []
+            self.scene.exact = False
             self.prepare_allocations()
         self.scene.on_look = self.look
         self.failed_at = None
