@@ -18,6 +18,7 @@
 
 enum {
 	HELD_MS = 250,      /* a full disk is tried again */
+	LATER_MS = 250,     /* so is what cannot be read; meanwhile the rest is */
 	SYNC_MS = 1000,     /* what a power failure may cost (promises.md, R15) */
 	SCAN_MS = 60000,    /* in case the kernel has told us less than all */
 	NO_EVENTS_MS = 500, /* the same when it tells us nothing */
@@ -28,7 +29,7 @@ struct aggregator {
 	struct intake *intake;
 	int events_fd; /* of inotify; -1: there is none */
 	struct loop_fd *watch;
-	struct loop_timer *scan_timer, *held_timer, *sync_timer;
+	struct loop_timer *scan_timer, *held_timer, *later_timer, *sync_timer;
 	struct loop_post more;
 	bool more_posted;
 	bool held_said;
@@ -47,7 +48,11 @@ static void sync_files(void *argument)
 
 	aggregator->sync_timer = NULL;
 	if (log_collect_sync(aggregator->daemon.log) != LOG_COLLECTED_WRITTEN)
-		fail(aggregator, "a log file cannot be synced");
+		log_critical(
+			aggregator->daemon.log, "a log file cannot be synced: %s", strerror(errno));
+	else
+		return;
+	fail(aggregator, "log lines cannot be written safely");
 }
 
 static void work(struct aggregator *aggregator);
@@ -68,11 +73,19 @@ static void work_after_pause(void *argument)
 	work(aggregator);
 }
 
+static void work_later(void *argument)
+{
+	struct aggregator *aggregator = argument;
+
+	aggregator->later_timer = NULL;
+	work(aggregator);
+}
+
 static void hold(struct aggregator *aggregator)
 {
 	struct daemon *d = &aggregator->daemon;
 
-	if (!aggregator->held_said && intake_is_held(aggregator->intake))
+	if (!aggregator->held_said)
 		log_error(d->log, "a disk with log files is full; log lines wait in the spool");
 	aggregator->held_said = true;
 	if (loop_timer_start(d->loop, HELD_MS, false, work_after_pause, aggregator,
@@ -102,7 +115,10 @@ static void work(struct aggregator *aggregator)
 		aggregator->more_posted = true;
 		loop_post(d->loop, &aggregator->more);
 	}
-	/* Without memory for the timer, the next lines bring it. */
+	/* Without memory for a timer, the next lines bring it. */
+	if (state == INTAKE_LATER && aggregator->later_timer == NULL)
+		(void)loop_timer_start(d->loop, LATER_MS, false, work_later, aggregator,
+			&aggregator->later_timer, NULL);
 	if (state == INTAKE_MORE && aggregator->sync_timer == NULL)
 		(void)loop_timer_start(d->loop, SYNC_MS, false, sync_files, aggregator,
 			&aggregator->sync_timer, NULL);
@@ -191,8 +207,9 @@ static enum nc_err start(struct aggregator *aggregator, struct error *error)
 
 	if (err != NC_OK)
 		return err;
-	intake_recover(aggregator->intake);
-	err = watch_spool(aggregator, error);
+	err = intake_recover(aggregator->intake, error);
+	if (err == NC_OK)
+		err = watch_spool(aggregator, error);
 	if (err != NC_OK)
 		return err;
 	scan(aggregator);
@@ -219,6 +236,7 @@ static int log_aggregator_run(const struct applet *self, int argc, char **argv)
 	}
 	loop_timer_cancel(aggregator.scan_timer);
 	loop_timer_cancel(aggregator.held_timer);
+	loop_timer_cancel(aggregator.later_timer);
 	loop_timer_cancel(aggregator.sync_timer);
 	loop_unwatch(aggregator.watch);
 	if (aggregator.events_fd >= 0)

@@ -25,6 +25,7 @@
 enum {
 	BATCH_MOST = 256 << 10, /* bytes of records; one record fits */
 	WRITTEN_SIZE = 4096,    /* one page: written by one call, in one piece */
+	RETRY_MS = 250,         /* a file that could not be read or removed */
 };
 
 static_assert((int)BATCH_MOST >= (int)LOG_BATCH_RECORD_MOST, "one record fits into a batch");
@@ -35,6 +36,7 @@ struct entry {
 	struct log_spool spool; /* its `fd` is -1 as long as it is not open */
 	bool ready;             /* something may be in it */
 	bool suspect;           /* what stands next was no record at the last look */
+	int64_t retry_ms;       /* not before this time, of the monotonic clock */
 };
 
 /* Some records of a file. */
@@ -64,8 +66,7 @@ struct intake {
 	struct written written;
 	bool held; /* the batch in `written` waits for room */
 	bool sync; /* it has a line that must be on the disk before it is acknowledged */
-	bool out_of_files;
-	bool said; /* that no file can be opened */
+	bool said; /* that something has to be tried again */
 };
 
 /* --- beginning and end --- */
@@ -91,8 +92,8 @@ static enum nc_err open_written(
 	if (err == NC_OK) {
 		/* Its block is allocated now: a full disk is no matter later. */
 		size = lseek(intake->written_fd, 0, SEEK_END);
-		if (size < WRITTEN_SIZE && sys_pwrite(intake->written_fd, zeros, sizeof(zeros),
-						   0) != (ssize_t)sizeof(zeros))
+		if (size < WRITTEN_SIZE &&
+			sys_pwrite_all(intake->written_fd, zeros, sizeof(zeros), 0) < 0)
 			err = error_errno(error, errno, "cannot write %s", path);
 	}
 	free(path);
@@ -327,19 +328,40 @@ static enum intake_state write_batch(struct intake *intake)
 		intake->held = true;
 		return INTAKE_HELD;
 	case LOG_COLLECTED_SYNC_FAILED:
+		log_critical(*intake->log, "a log file cannot be synced: %s", strerror(errno));
 		break;
 	}
 	return INTAKE_FAILED;
 }
 
+/*
+ * The machine has failed, and not the file: its lines are as good as before. It is opened anew then, so that
+ * whoever moves it away ends this. Said once until all goes well again.
+ */
+static void try_later(struct intake *intake, struct entry *entry, const char *why)
+{
+	if (!intake->said)
+		log_error(*intake->log, "log lines wait in the spool: %s", why);
+	intake->said = true;
+	log_spool_close(&entry->spool);
+	entry->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
 static void drop_file(struct intake *intake, struct entry *entry)
 {
 	char *path = path_join(intake->directory, entry->name);
+	struct error error;
+	enum nc_err err = NC_OK;
 
-	if (path != NULL && sys_unlink(path) < 0 && errno != ENOENT)
-		log_error(*intake->log, "cannot remove %s: %s", path, strerror(errno));
+	if (path == NULL)
+		err = error_nomem(&error);
+	else if (sys_unlink(path) < 0 && errno != ENOENT)
+		err = error_errno(&error, errno, "cannot remove %s", path);
 	free(path);
-	remove_entry(intake, entry);
+	if (err == NC_OK)
+		remove_entry(intake, entry);
+	else
+		try_later(intake, entry, error.text);
 }
 
 /* It is of no use, and not thrown away either. */
@@ -360,6 +382,26 @@ static void put_aside(struct intake *intake, struct entry *entry, const char *wh
 	buffer_finish(&aside);
 	free(path);
 	remove_entry(intake, entry);
+}
+
+/* Is it the file that is at fault, or the machine? */
+static bool is_of_the_file(enum nc_err err, const struct error *error)
+{
+	return err == NC_ERR_SYNTAX ||
+	       (err == NC_ERR_SYSTEM &&
+		       (error->sys_errno == ELOOP || error->sys_errno == ENXIO ||
+			       error->sys_errno == EISDIR || error->sys_errno == EACCES ||
+			       error->sys_errno == EPERM));
+}
+
+static enum intake_state meet_error(
+	struct intake *intake, struct entry *entry, enum nc_err err, const struct error *error)
+{
+	if (is_of_the_file(err, error))
+		put_aside(intake, entry, error->text);
+	else
+		try_later(intake, entry, error->text);
+	return INTAKE_MORE;
 }
 
 /* The lines of the batch in `written` are in the files. */
@@ -386,10 +428,13 @@ static enum intake_state begin_batch(struct intake *intake)
 
 	memcpy(written->magic, WRITTEN_MAGIC, sizeof(written->magic));
 	log_collect_places(*intake->log, written->places);
-	if (sys_pwrite(intake->written_fd, written, sizeof(*written), 0) !=
-		(ssize_t)sizeof(*written)) {
+	if (sys_pwrite_all(intake->written_fd, written, sizeof(*written), 0) < 0) {
+		int sys_errno = errno;
+
+		/* Written at our end, they would come again at the next start. */
+		log_collect_drop(*intake->log);
 		log_critical(*intake->log, "cannot write the file %s: %s", STATE_LOG_WRITTEN,
-			strerror(errno));
+			strerror(sys_errno));
 		return INTAKE_FAILED;
 	}
 	state = write_batch(intake);
@@ -398,28 +443,30 @@ static enum intake_state begin_batch(struct intake *intake)
 
 /* --- a file --- */
 
-static bool open_entry(struct intake *intake, struct entry *entry)
+static enum nc_err open_spool(struct intake *intake, struct entry *entry, struct error *error)
 {
 	char *path = path_join(intake->directory, entry->name);
-	struct error error;
-	enum nc_err err;
+	enum nc_err err =
+		path != NULL ? log_spool_open(path, &entry->spool, error) : error_nomem(error);
 
-	err = path != NULL ? log_spool_open(path, &entry->spool, &error) : error_nomem(&error);
 	free(path);
+	entry->ready = true;
+	if (err != NC_OK)
+		entry->spool.fd = -1;
+	return err;
+}
+
+static bool open_entry(struct intake *intake, struct entry *entry)
+{
+	struct error error;
+	enum nc_err err = open_spool(intake, entry, &error);
+
 	if (err == NC_OK)
 		return true;
-	entry->spool.fd = -1;
-	if (err == NC_ERR_NOT_FOUND) {
+	if (err == NC_ERR_NOT_FOUND)
 		remove_entry(intake, entry);
-	} else if (err == NC_ERR_NOMEM || error.sys_errno == EMFILE || error.sys_errno == ENFILE ||
-		   error.sys_errno == ENOMEM) {
-		intake->out_of_files = true; /* or of memory: later */
-		if (!intake->said)
-			log_error(*intake->log, "log lines wait in the spool: %s", error.text);
-		intake->said = true;
-	} else {
-		put_aside(intake, entry, error.text);
-	}
+	else
+		(void)meet_error(intake, entry, err, &error);
 	return false;
 }
 
@@ -438,14 +485,14 @@ static enum intake_state take_batch(struct intake *intake, struct entry *entry)
 	const struct log_spool_head *head = &entry->spool.head;
 	uint64_t number = head->acked_number;
 	struct error error;
+	enum nc_err err;
 	bool at_end;
 	size_t taken;
 
 	buffer_clear(&intake->bytes);
-	if (log_spool_read(&entry->spool, BATCH_MOST, &intake->bytes, &error) != NC_OK) {
-		put_aside(intake, entry, error.text);
-		return INTAKE_MORE;
-	}
+	err = log_spool_read(&entry->spool, BATCH_MOST, &intake->bytes, &error);
+	if (err != NC_OK)
+		return meet_error(intake, entry, err, &error);
 	log_collect_begin(*intake->log);
 	intake->sync = false;
 	taken = log_records(intake, head, &number, &intake->sync);
@@ -469,13 +516,13 @@ static enum intake_state look_at(struct intake *intake, struct entry *entry)
 {
 	const struct log_spool_head *head = &entry->spool.head;
 	struct error error;
+	enum nc_err err;
 
 	if (entry->spool.fd < 0 && !open_entry(intake, entry))
 		return INTAKE_MORE;
-	if (log_spool_look(&entry->spool, &error) != NC_OK) {
-		put_aside(intake, entry, error.text);
-		return INTAKE_MORE;
-	}
+	err = log_spool_look(&entry->spool, &error);
+	if (err != NC_OK)
+		return meet_error(intake, entry, err, &error);
 	if (head->written > head->acked ||
 		(entry->spool.abandoned && head->next_number > head->acked_number))
 		return take_batch(intake, entry);
@@ -485,12 +532,8 @@ static enum intake_state look_at(struct intake *intake, struct entry *entry)
 	}
 	if (head->asleep == 0) {
 		/* Now its owner will wake us; what came until now is seen by one more look. */
-		if (log_spool_acknowledge(&entry->spool, head->acked, head->acked_number, &error) !=
-			NC_OK) {
-			put_aside(intake, entry, error.text);
-			return INTAKE_MORE;
-		}
-		return INTAKE_MORE;
+		err = log_spool_acknowledge(&entry->spool, head->acked, head->acked_number, &error);
+		return err == NC_OK ? INTAKE_MORE : meet_error(intake, entry, err, &error);
 	}
 	entry->ready = false;
 	return INTAKE_IDLE;
@@ -499,6 +542,8 @@ static enum intake_state look_at(struct intake *intake, struct entry *entry)
 enum intake_state intake_work(struct intake *intake)
 {
 	enum intake_state result = INTAKE_IDLE;
+	int64_t now_ms = clock_mono_ms();
+	bool later = false;
 
 	if (intake->held) {
 		result = write_batch(intake);
@@ -507,7 +552,6 @@ enum intake_state intake_work(struct intake *intake)
 		if (result != INTAKE_MORE)
 			return result;
 	}
-	intake->out_of_files = false;
 	for (size_t i = 0; i < intake->entries_count; i++) {
 		struct entry *entry = intake->entries[i];
 		size_t before = intake->entries_count;
@@ -515,6 +559,10 @@ enum intake_state intake_work(struct intake *intake)
 
 		if (!entry->ready || (i > 0 && is_same_source(intake->entries[i - 1], entry)))
 			continue;
+		if (entry->retry_ms > now_ms) {
+			later = true;
+			continue;
+		}
 		one = look_at(intake, entry);
 		if (one == INTAKE_HELD || one == INTAKE_FAILED)
 			return one;
@@ -523,55 +571,82 @@ enum intake_state intake_work(struct intake *intake)
 		if (intake->entries_count < before)
 			i--; /* it is gone, and another one stands in its place */
 	}
-	if (intake->out_of_files)
-		return INTAKE_HELD;
-	intake->said = false;
+	if (later)
+		return result == INTAKE_IDLE ? INTAKE_LATER : result;
+	if (result == INTAKE_IDLE)
+		intake->said = false;
 	return result;
 }
 
 /* --- recovery --- */
 
-/* Make the lines again that were under way. false: they cannot be made, or all of that is done. */
-static bool log_again(struct intake *intake, struct entry *entry)
+/* Is there a batch under way in `written`, and which entry is it of? */
+static enum nc_err find_batch(struct intake *intake, struct entry **ret_entry, struct error *error)
+{
+	struct written *written = &intake->written;
+	ssize_t count = sys_pread_all(intake->written_fd, written, sizeof(*written), 0);
+
+	*ret_entry = NULL;
+	if (count < 0)
+		return error_errno(error, errno, "cannot read the file %s", STATE_LOG_WRITTEN);
+	if (count != (ssize_t)sizeof(*written) ||
+		memcmp(written->magic, WRITTEN_MAGIC, sizeof(written->magic)) != 0 ||
+		memchr(written->batch.name, '\0', sizeof(written->batch.name)) == NULL ||
+		!log_spool_is_name(written->batch.name))
+		return NC_OK;
+	*ret_entry = add_entry(intake, written->batch.name);
+	return *ret_entry != NULL ? NC_OK : error_nomem(error);
+}
+
+/* Make the lines again that were under way. *ret_again: false, all of that is done. */
+static enum nc_err log_again(
+	struct intake *intake, struct entry *entry, bool *ret_again, struct error *error)
 {
 	const struct batch *batch = &intake->written.batch;
 	struct log_spool_head *head = &entry->spool.head;
 	uint64_t number = head->acked_number;
-	struct error error;
+	enum nc_err err;
 
+	*ret_again = false;
 	if (head->acked != batch->from || head->acked_number == batch->number_to ||
 		batch->to < batch->from || batch->to > head->written)
-		return false;
+		return NC_OK;
 	buffer_clear(&intake->bytes);
-	if (log_spool_read(&entry->spool, batch->to - batch->from, &intake->bytes, &error) != NC_OK)
-		return false;
+	err = log_spool_read(&entry->spool, batch->to - batch->from, &intake->bytes, error);
+	if (err != NC_OK)
+		return err;
 	log_collect_mark(*intake->log);
 	intake->sync = true;
 	(void)log_records(intake, head, &number, &intake->sync);
 	if (batch->with_rest != 0)
 		(void)log_rest(intake, head, &number);
-	return true;
+	*ret_again = true;
+	return NC_OK;
 }
 
-void intake_recover(struct intake *intake)
+enum nc_err intake_recover(struct intake *intake, struct error *error)
 {
-	struct written *written = &intake->written;
-	ssize_t count = pread(intake->written_fd, written, sizeof(*written), 0);
 	struct entry *entry = NULL;
+	bool again = false;
+	enum nc_err err = find_batch(intake, &entry, error);
 
-	if (count == (ssize_t)sizeof(*written) &&
-		memcmp(written->magic, WRITTEN_MAGIC, sizeof(written->magic)) == 0 &&
-		memchr(written->batch.name, '\0', sizeof(written->batch.name)) != NULL &&
-		log_spool_is_name(written->batch.name))
-		entry = add_entry(intake, written->batch.name);
-	if (entry != NULL && open_entry(intake, entry)) {
-		entry->ready = true;
-		if (log_again(intake, entry)) {
-			log_collect_recover(*intake->log, written->places);
-			intake->held = true; /* intake_work() writes what is missing of it */
-			return;
-		}
+	/* Lines that are taken without this may be there already: rather none, until the next start. */
+	if (err == NC_OK && entry != NULL)
+		err = open_spool(intake, entry, error);
+	if (err == NC_ERR_NOT_FOUND || (err != NC_OK && is_of_the_file(err, error))) {
+		entry = NULL; /* whatever it is, is met by intake_work() */
+		err = NC_OK;
 	}
-	/* Nothing was under way: what waits are lines of our own. */
-	(void)log_collect_write(*intake->log, false);
+	if (err == NC_OK && entry != NULL)
+		err = log_again(intake, entry, &again, error);
+	if (err != NC_OK)
+		return err;
+	if (again) {
+		log_collect_recover(*intake->log, intake->written.places);
+		intake->held = true; /* intake_work() writes what is missing of it */
+	} else {
+		/* Nothing was under way: what waits are lines of our own. */
+		(void)log_collect_write(*intake->log, false);
+	}
+	return NC_OK;
 }

@@ -28,14 +28,16 @@ void intake_destroy(struct intake *intake); /* accepts NULL */
 /* The directory of the spool, which is there. */
 const char *intake_directory(const struct intake *intake);
 
-void intake_recover(struct intake *intake);
+/* An error (the machine's): what is in the log files is not known; end, and recover at the next start. */
+enum nc_err intake_recover(struct intake *intake, struct error *error);
 void intake_scan(struct intake *intake);
 void intake_saw(struct intake *intake, const char *name);
 
 enum intake_state {
 	INTAKE_IDLE,
-	INTAKE_MORE,   /* call it again, soon */
-	INTAKE_HELD,   /* a disk is full, or descriptors are short: call it again, later */
+	INTAKE_MORE, /* call it again, soon */
+	INTAKE_LATER, /* some files could not be read; if nothing comes, call it again after a while */
+	INTAKE_HELD,   /* a disk is full: call it again, after a while */
 	INTAKE_FAILED, /* a disk fails: end, and recover at the next start */
 };
 /* One batch of each source that has something. */

@@ -18,11 +18,12 @@ import random
 import sys
 import time
 
-from sweep_common import Hopeless, Scene, groups_are_there, seed_from_environment
+from sweep_common import Hopeless, groups_are_there, seed_from_environment
+from sweep_log import AGGREGATOR, scene_of
 from sweep_office import DAY
 
-POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100}
-LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400}
+POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100, AGGREGATOR: 80}
+LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400, AGGREGATOR: 2000}
 RUNNERS = ["first:2", "failing:1", "crashing:1", "asker:1", "third:2"]  # which runner, of those of that worker
 RESTART_CALLS_MOST = 150    # the second kill comes somewhere in so many calls
 DIFFER_MOST = 0.25          # how much N may differ between two runs
@@ -60,14 +61,14 @@ class Run:
         rng = random.Random(f"{seed} {point}")
         head = target_of(point)
         name = {"runner": "manager", "broker": "message_broker"}.get(head.split("=")[0], head)
-        self.scene = Scene(rng, name, make_plan(point), groups, SLOTS if head == "scheduler" else 0)
+        self.scene = scene_of(head, rng, name, make_plan(point), groups, SLOTS if head == "scheduler" else 0)
         self.meant = sum("count" not in kill for kill in point.split("/")[1:])
         self.scene.runner_dies = head.startswith("runner=")
 
     def play(self):
         scene = self.scene
-        if scene.target == "supervisor":
-            scene.start("supervisor")
+        if scene.target in ("supervisor", AGGREGATOR):
+            scene.start(scene.target)
         elif scene.target == "scheduler":
             # A second before noon.
             now = time.time()

@@ -22,12 +22,13 @@ import signal
 import sys
 import time
 
-from sweep_common import Hopeless, Scene, groups_are_there, seed_from_environment
+from sweep_common import Hopeless, groups_are_there, seed_from_environment
+from sweep_log import AGGREGATOR, scene_of
 
 ALLOC_FAULT = os.path.abspath(os.environ["NOWCAST_TEST_ALLOC_FAULT"])
 # target: (points of calls, of allocations)
 POINTS = {"manager": (330, 110), "message_broker": (90, 50), "runner": (240, 100), "scheduler": (50, 30),
-          "supervisor": (80, 40)}
+          "supervisor": (80, 40), AGGREGATOR: (120, 40)}
 LONG_FACTOR = 10
 RUNNERS = {"asker:1": "4", "crashing:1": "7", "failing:1": "2", "member_a:1": "10"}
 HOLD_S = 0.4                # how long the fault lasts, `from then on`
@@ -87,11 +88,12 @@ class Run:
         self.keep = keep
         self.head, self.what = point.split("/")
         name = "manager" if self.head.startswith("runner=") else self.head
-        self.scene = Scene(random.Random(f"{seed} {point}"), name, [self.tracing()], groups,
-                           SLOTS if self.head == "scheduler" else 0, forgiving=True)
+        self.scene = scene_of(self.head, random.Random(f"{seed} {point}"), name, [self.tracing()], groups,
+                              SLOTS if self.head == "scheduler" else 0, forgiving=True)
         self.scene.runner_dies = self.head.startswith("runner=")
         if self.scene.plan == [None]:
             self.scene.plan = []
+            self.scene.exact = False
             self.prepare_allocations()
         self.scene.on_look = self.look
         self.failed_at = None
@@ -146,8 +148,8 @@ class Run:
 
     def play(self):
         scene = self.scene
-        if self.head == "supervisor":
-            scene.start("supervisor")
+        if self.head in ("supervisor", AGGREGATOR):
+            scene.start(self.head)
         elif self.head == "scheduler":
             scene.target_environment = {"NOWCAST_TEST_CLOCK_OFFSET_S": str(12 * 3600 - 1 - int(time.time()) % 86400)}
             scene.start("message_broker", "manager", "scheduler")

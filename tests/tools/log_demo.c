@@ -5,7 +5,8 @@
  *
  * CALLS has one JSON list a line: [LOGGER, LEVEL, MESSAGE] makes a line; ["reopen"] opens the files
  * again; ["say", TEXT] prints TEXT and a newline on standard output, so that the caller knows how far
- * it came; ["time", COUNT] makes COUNT lines and prints the nanoseconds that half of the calls took less than;
+ * it came; ["time", COUNT] makes COUNT lines and prints the nanoseconds that half of the calls took less than,
+ * those of the longest, and of the longest that did not only wait for a processor;
  * ["numbered", LOGGER, COUNT, PAUSE_MS, LENGTH] makes COUNT lines `NUMBER TEXT` of 30 bytes to 9 kB (most
  * of them are short; with LENGTH all have that many), waits for so long after each 100, and then prints how
  * many there are.
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,20 +58,35 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* How often was the processor taken from us, for others? */
+static long count_preempted(void)
+{
+	struct rusage usage = { 0 };
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_nivcsw;
+}
+
 static bool time_lines(struct log *log, size_t count)
 {
 	int64_t *times = calloc(count + 1, sizeof(*times));
+	int64_t own_wait = 0;
 	bool good = times != NULL;
 
 	for (size_t i = 0; good && i < count; i++) {
+		long preempted = count_preempted();
 		int64_t before = now_ns();
 
 		log_info(log, "line %zu, as long as lines of a log are when they say something", i);
 		times[i] = now_ns() - before;
+		if (times[i] > own_wait && count_preempted() == preempted)
+			own_wait = times[i];
 	}
 	if (good) {
 		qsort(times, count, sizeof(*times), compare_times);
-		good = printf("%lld\n", (long long)times[count / 2]) > 0 && fflush(stdout) == 0;
+		good = printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", times[count / 2],
+			       times[count > 0 ? count - 1 : 0], own_wait) > 0 &&
+		       fflush(stdout) == 0;
 	}
 	free(times);
 	return good;

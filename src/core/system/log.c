@@ -547,9 +547,19 @@ void log_collect_places(struct log *log, struct log_place places[LOG_PLACES_MOST
 	(void)pthread_mutex_unlock(&log->mutex);
 }
 
+void log_collect_drop(struct log *log)
+{
+	(void)pthread_mutex_lock(&log->mutex);
+	log->collecting = false;
+	for (size_t i = 0; i < log->setup->handlers_count; i++)
+		log_handler_forget(log->setup->handlers[i]);
+	(void)pthread_mutex_unlock(&log->mutex);
+}
+
 enum log_collected log_collect_write(struct log *log, bool sync)
 {
 	enum log_collected result = LOG_COLLECTED_WRITTEN;
+	int sys_errno = 0;
 
 	(void)pthread_mutex_lock(&log->mutex);
 	log->collecting = false;
@@ -564,23 +574,30 @@ enum log_collected log_collect_write(struct log *log, bool sync)
 			report_roll_problem(log, handler);
 		if (one == LOG_COLLECTED_WRITTEN && sync)
 			one = log_handler_sync(handler);
+		if (one == LOG_COLLECTED_SYNC_FAILED)
+			sys_errno = errno;
 		if (one > result)
 			result = one;
 	}
 	(void)pthread_mutex_unlock(&log->mutex);
+	errno = sys_errno;
 	return result;
 }
 
 enum log_collected log_collect_sync(struct log *log)
 {
 	enum log_collected result = LOG_COLLECTED_WRITTEN;
+	int sys_errno = 0;
 
 	(void)pthread_mutex_lock(&log->mutex);
 	for (size_t i = 0; i < log->setup->handlers_count; i++) {
-		if (log_handler_sync(log->setup->handlers[i]) != LOG_COLLECTED_WRITTEN)
-			result = LOG_COLLECTED_SYNC_FAILED;
+		if (log_handler_sync(log->setup->handlers[i]) == LOG_COLLECTED_WRITTEN)
+			continue;
+		sys_errno = errno;
+		result = LOG_COLLECTED_SYNC_FAILED;
 	}
 	(void)pthread_mutex_unlock(&log->mutex);
+	errno = sys_errno;
 	return result;
 }
 

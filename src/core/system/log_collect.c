@@ -58,7 +58,7 @@ void log_handler_place(struct log_handler *handler, struct log_place *ret_place)
 
 /* --- writing --- */
 
-static void forget(struct log_handler *handler)
+void log_handler_forget(struct log_handler *handler)
 {
 	if (handler->collected.capacity > KEPT_CAPACITY)
 		buffer_finish(&handler->collected);
@@ -78,7 +78,7 @@ static void give_up(struct log_handler *handler, int sys_errno)
 			handler->lost++;
 	}
 	handler->lost_errno = sys_errno;
-	forget(handler);
+	log_handler_forget(handler);
 }
 
 static bool is_removed(const struct log_handler *handler)
@@ -164,7 +164,7 @@ enum log_collected log_handler_write_collected(struct log_handler *handler)
 	if (result != LOG_COLLECTED_WRITTEN)
 		return result;
 	handler->unsynced = handler->unsynced || handler->collected.len > 0;
-	forget(handler);
+	log_handler_forget(handler);
 	return LOG_COLLECTED_WRITTEN;
 }
 

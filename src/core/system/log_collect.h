@@ -36,14 +36,16 @@ struct log_place {
 };
 
 enum log_collected {
-	LOG_COLLECTED_WRITTEN,     /* or lost and counted, for another reason than a full disk */
-	LOG_COLLECTED_NO_ROOM,     /* a disk is full: call log_collect_write() again, later */
-	LOG_COLLECTED_SYNC_FAILED, /* what is on the disk is not known: end, start again, recover */
+	LOG_COLLECTED_WRITTEN, /* or lost and counted, for another reason than a full disk */
+	LOG_COLLECTED_NO_ROOM, /* a disk is full: call log_collect_write() again, later */
+	LOG_COLLECTED_SYNC_FAILED, /* errno; what is on the disk is not known: end, start again, recover */
 };
 
 void log_collect_begin(struct log *log);
 /* One for each handler of the section, in their order, the rest zeroed. */
 void log_collect_places(struct log *log, struct log_place places[LOG_PLACES_MOST]);
+/* The places could not be remembered: the lines that were collected are to come again later. */
+void log_collect_drop(struct log *log);
 /* `sync`: and onto the disk. */
 enum log_collected log_collect_write(struct log *log, bool sync);
 /* Sync what was written without. */

@@ -315,6 +315,9 @@ void log_shipper_add(struct log_shipper *shipper, const struct log_view *view, b
 
 /* --- log_collect.c: the lines of the log aggregator, many in one write --- */
 
+/* Forget what is collected. */
+void log_handler_forget(struct log_handler *handler);
+
 /* Append a line to what is collected for `handler`. false: out of memory, and it is counted as lost. */
 bool log_handler_collect(
 	struct log_handler *handler, const struct log_format *format, const struct log_view *view);

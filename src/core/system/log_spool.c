@@ -53,9 +53,7 @@ enum nc_err log_spool_look(struct log_spool *spool, struct error *error)
 	/* First the lock, then the head: what is read after the owner's end is all of it. */
 	if (!spool->abandoned)
 		spool->abandoned = flock(spool->fd, LOCK_EX | LOCK_NB) == 0;
-	do {
-		count = pread(spool->fd, &head, sizeof(head), 0);
-	} while (count < 0 && errno == EINTR);
+	count = sys_pread_all(spool->fd, &head, sizeof(head), 0);
 	if (count < 0 || fstat(spool->fd, &status) < 0)
 		return error_errno(error, errno, "cannot read a file of the log spool");
 	if (count != sizeof(head) || !head_is_good(&head) || status.st_size < (off_t)head.size)
@@ -105,9 +103,7 @@ enum nc_err log_spool_read(
 
 	if (!buffer_reserve(out, want))
 		return error_nomem(error);
-	do {
-		count = pread(spool->fd, out->data + out->len, want, (off_t)spool->head.acked);
-	} while (count < 0 && errno == EINTR);
+	count = sys_pread_all(spool->fd, out->data + out->len, want, (off_t)spool->head.acked);
 	if (count < 0)
 		return error_errno(error, errno, "cannot read a file of the log spool");
 	out->len += (size_t)count;
@@ -121,15 +117,12 @@ enum nc_err log_spool_acknowledge(
 	struct log_spool_head *head = &spool->head;
 	const size_t from = offsetof(struct log_spool_head, acked);
 	const size_t len = offsetof(struct log_spool_head, touched) - from;
-	ssize_t count;
 
 	head->acked = offset;
 	head->acked_number = number;
 	head->asleep = 1;
 	/* The blocks are there: this does not fail on a full disk. */
-	count = sys_pwrite(spool->fd, (const char *)head + from, len, (off_t)from);
-	if (count != (ssize_t)len)
-		return error_errno(error, count < 0 ? errno : EIO,
-			"cannot acknowledge in a file of the log spool");
+	if (sys_pwrite_all(spool->fd, (const char *)head + from, len, (off_t)from) < 0)
+		return error_errno(error, errno, "cannot acknowledge in a file of the log spool");
 	return NC_OK;
 }

@@ -112,3 +112,38 @@ int sys_write_all(int fd, const void *bytes, size_t len)
 	}
 	return 0;
 }
+
+int sys_pwrite_all(int fd, const void *bytes, size_t len, off_t offset)
+{
+	const char *next = bytes;
+
+	while (len > 0) {
+		ssize_t count = sys_pwrite(fd, next, len, offset);
+
+		if (count < 0)
+			return -1;
+		next += count;
+		offset += count;
+		len -= (size_t)count;
+	}
+	return 0;
+}
+
+ssize_t sys_pread_all(int fd, void *bytes, size_t size, off_t offset)
+{
+	char *next = bytes;
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t count = pread(fd, next + done, size - done, offset + (off_t)done);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return -1;
+		if (count == 0)
+			break;
+		done += (size_t)count;
+	}
+	return (ssize_t)done;
+}

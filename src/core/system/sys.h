@@ -29,5 +29,8 @@ int sys_kill(pid_t pid, int signo);
 
 /* All of it, or -1 with errno. Not for descriptors that do not block. */
 int sys_write_all(int fd, const void *bytes, size_t len);
+int sys_pwrite_all(int fd, const void *bytes, size_t len, off_t offset);
+/* Up to the end of the file; -1 with errno, and then nothing is known of what is in `bytes`. */
+ssize_t sys_pread_all(int fd, void *bytes, size_t size, off_t offset);
 
 #endif
