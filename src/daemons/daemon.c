@@ -228,15 +228,19 @@ bool daemon_start(
 	if (!applet_parse(self, argc, argv, &d->args, &d->status))
 		return false;
 	d->log_mode = cli_flag(d->args, "--debug") ? LOG_MODE_DEBUG : log_mode;
-	d->config = applet_load_config(d->name, cli_text(d->args, "config_file"), &d->status);
-	if (d->config == NULL)
-		goto fail;
-	d->status = EXIT_FAILED;
 	raise_descriptor_limit();
-	/* The loop blocks the signals, and so comes before whatever may start a thread. */
+	/* The loop blocks the signals, and so comes before whatever may start a thread, and before the configuration
+	 * is read: a hangup meanwhile is no reason to end, and is looked at afterwards. */
 	err = loop_create(&d->loop, &error);
 	if (err == NC_OK)
 		err = watch_signals(d, &error);
+	if (err == NC_OK) {
+		d->config =
+			applet_load_config(d->name, cli_text(d->args, "config_file"), &d->status);
+		if (d->config == NULL)
+			goto fail;
+	}
+	d->status = EXIT_FAILED;
 	if (err == NC_OK)
 		err = config_prepare_state(d->config, &error);
 	if (err == NC_OK) {
