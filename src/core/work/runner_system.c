@@ -458,23 +458,27 @@ void system_drop_questions(struct runner *r)
 	send_first(r);
 }
 
+static bool set_going(struct runner *r)
+{
+	struct runner_system *s = &r->system;
+
+	if (s->client == NULL && s->path != NULL &&
+		door_client_create(r->loop, s->path, &s->client, NULL) != NC_OK)
+		return false;
+	return s->first == NULL || s->asking || s->retry != NULL ||
+	       loop_timer_start(r->loop, STUCK_WAIT_MS, false, retry_now, r, &s->retry, NULL) ==
+		       NC_OK;
+}
+
 /* Nothing else would wake a runner up whose message waits without a timer: it would hold its claim for ever
  * (promises.md, R4, R21). So nothing is done until there is memory again. */
 static void go_on(void *argument)
 {
 	struct runner *r = argument;
-	struct runner_system *s = &r->system;
 
-	while (s->stuck) {
-		s->stuck = false;
-		if (s->client == NULL && s->path != NULL &&
-			door_client_create(r->loop, s->path, &s->client, NULL) != NC_OK)
-			s->stuck = true;
-		else if (s->first != NULL && !s->asking && s->retry == NULL &&
-			 loop_timer_start(r->loop, STUCK_WAIT_MS, false, retry_now, r, &s->retry,
-				 NULL) != NC_OK)
-			s->stuck = true;
-		if (s->stuck)
+	while (r->system.stuck) {
+		r->system.stuck = !set_going(r);
+		if (r->system.stuck)
 			(void)poll(NULL, 0, STUCK_WAIT_MS);
 	}
 }
