@@ -1,10 +1,8 @@
-#include "daemons/log_intake.h"
+#include "daemons/log_intake_internal.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,44 +28,7 @@ enum {
 
 static_assert((int)BATCH_MOST >= (int)LOG_BATCH_RECORD_MOST, "one record fits into a batch");
 
-/* A file of the spool. */
-struct entry {
-	char name[LOG_SPOOL_NAME_SIZE];
-	struct log_spool spool; /* its `fd` is -1 as long as it is not open */
-	bool ready;             /* something may be in it */
-	bool suspect;           /* what stands next was no record at the last look */
-	int64_t retry_ms;       /* not before this time, of the monotonic clock */
-};
-
-/* Some records of a file. */
-struct batch {
-	char name[LOG_SPOOL_NAME_SIZE];
-	uint32_t with_rest; /* 1: and the lines that were lost behind its last record */
-	uint64_t from, to;  /* offsets */
-	uint64_t number_to; /* of the line behind */
-};
-
-/* The file STATE_LOG_WRITTEN. */
-struct written {
-	char magic[8];
-	struct batch batch;
-	struct log_place places[LOG_PLACES_MOST];
-};
-
 static_assert(sizeof(struct written) <= WRITTEN_SIZE, "one page");
-
-struct intake {
-	struct log **log;
-	char *directory;
-	int written_fd;
-	struct entry **entries; /* by name: by source, and then in the order of writing */
-	size_t entries_count;
-	struct buffer bytes;
-	struct written written;
-	bool held; /* the batch in `written` waits for room */
-	bool sync; /* it has a line that must be on the disk before it is acknowledged */
-	bool said; /* that something has to be tried again */
-};
 
 /* --- beginning and end --- */
 
@@ -126,18 +87,12 @@ enum nc_err intake_create(const char *state_directory, struct log **log, struct 
 	return NC_OK;
 }
 
-static void free_entry(struct entry *entry)
-{
-	log_spool_close(&entry->spool);
-	free(entry);
-}
-
 void intake_destroy(struct intake *intake)
 {
 	if (intake == NULL)
 		return;
 	for (size_t i = 0; i < intake->entries_count; i++)
-		free_entry(intake->entries[i]);
+		intake_free_entry(intake->entries[i]);
 	free(intake->entries);
 	if (intake->written_fd >= 0)
 		(void)sys_close(intake->written_fd);
@@ -154,166 +109,6 @@ const char *intake_directory(const struct intake *intake)
 bool intake_is_held(const struct intake *intake)
 {
 	return intake->held;
-}
-
-/* --- the table of files --- */
-
-/* The place of `name`, or where it would stand. */
-static size_t find_place(const struct intake *intake, const char *name)
-{
-	size_t low = 0, high = intake->entries_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(intake->entries[middle]->name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static struct entry *find_entry(const struct intake *intake, const char *name)
-{
-	size_t at = find_place(intake, name);
-
-	if (at < intake->entries_count && strcmp(intake->entries[at]->name, name) == 0)
-		return intake->entries[at];
-	return NULL;
-}
-
-/* NULL: out of memory; a later scan finds the file again. */
-static struct entry *add_entry(struct intake *intake, const char *name)
-{
-	size_t at = find_place(intake, name);
-	struct entry **entries =
-		reallocarray(intake->entries, intake->entries_count + 1, sizeof(struct entry *));
-	struct entry *entry;
-
-	if (entries == NULL)
-		return NULL;
-	intake->entries = entries;
-	entry = calloc(1, sizeof(*entry));
-	if (entry == NULL)
-		return NULL;
-	(void)snprintf(entry->name, sizeof(entry->name), "%s", name);
-	entry->spool.fd = -1;
-	memmove(entries + at + 1, entries + at,
-		(intake->entries_count - at) * sizeof(struct entry *));
-	entries[at] = entry;
-	intake->entries_count++;
-	return entry;
-}
-
-static bool is_same_source(const struct entry *a, const struct entry *b)
-{
-	return strncmp(a->name, b->name, ID_TEXT_SIZE - 1) == 0;
-}
-
-/* The next file of the source has its turn then. */
-static void remove_entry(struct intake *intake, struct entry *entry)
-{
-	size_t at = find_place(intake, entry->name);
-
-	intake->entries_count--;
-	memmove(intake->entries + at, intake->entries + at + 1,
-		(intake->entries_count - at) * sizeof(struct entry *));
-	if (at < intake->entries_count && is_same_source(intake->entries[at], entry))
-		intake->entries[at]->ready = true;
-	free_entry(entry);
-}
-
-void intake_saw(struct intake *intake, const char *name)
-{
-	struct entry *entry;
-
-	if (!log_spool_is_name(name))
-		return;
-	entry = find_entry(intake, name);
-	if (entry == NULL)
-		entry = add_entry(intake, name);
-	if (entry != NULL)
-		entry->ready = true;
-}
-
-void intake_scan(struct intake *intake)
-{
-	DIR *directory = opendir(intake->directory);
-	const struct dirent *found;
-
-	if (directory == NULL)
-		return; /* it was there at the start; somebody has removed it by hand */
-	while ((found = readdir(directory)) != NULL)
-		intake_saw(intake, found->d_name);
-	(void)closedir(directory);
-}
-
-/* --- the lines of a batch --- */
-
-static void log_missing(
-	struct intake *intake, const struct log_spool_head *head, uint64_t count, int64_t real_ns)
-{
-	char text[200];
-
-	if (head->lost_errno == ENOBUFS)
-		(void)snprintf(text, sizeof(text),
-			"%" PRIu64 " log line%s could not be kept for the log aggregator: the "
-			"spool of the process is full",
-			count, count == 1 ? "" : "s");
-	else if (head->lost_errno != 0)
-		(void)snprintf(text, sizeof(text),
-			"%" PRIu64 " log line%s could not be kept for the log aggregator: %s",
-			count, count == 1 ? "" : "s", strerrordesc_np((int)head->lost_errno));
-	else
-		(void)snprintf(text, sizeof(text), "%" PRIu64 " log line%s missing here", count,
-			count == 1 ? " is" : "s are");
-	log_record(*intake->log, &(struct log_record){ .logger = head->name,
-					 .level = LEVEL_ERROR,
-					 .real_ns = real_ns,
-					 .process_id = head->process_id,
-					 .host = head->host,
-					 .message = text });
-}
-
-/*
- * Log the records in `bytes`, which begin with the line `*number`. Returns how many bytes that were; what
- * follows is no record, or none that is there whole. `*number` and `*sync` are brought up to date.
- */
-static size_t log_records(
-	struct intake *intake, const struct log_spool_head *head, uint64_t *number, bool *sync)
-{
-	const struct buffer *bytes = &intake->bytes;
-	size_t at = 0;
-
-	while (at < bytes->len) {
-		struct log_record record;
-		uint64_t this_one;
-		size_t size;
-
-		if (log_batch_read(bytes->data + at, bytes->len - at, &record, &this_one, &size,
-			    NULL) != NC_OK ||
-			this_one < *number)
-			break;
-		if (this_one > *number)
-			log_missing(intake, head, this_one - *number, record.real_ns);
-		log_record(*intake->log, &record);
-		*sync = *sync || record.level >= LEVEL_ERROR || this_one > *number;
-		*number = this_one + 1;
-		at += size;
-	}
-	return at;
-}
-
-/* What the owner lost behind its last record, once it is certain that none follows. */
-static bool log_rest(struct intake *intake, const struct log_spool_head *head, uint64_t *number)
-{
-	if (head->next_number <= *number)
-		return false;
-	log_missing(intake, head, head->next_number - *number,
-		head->lost_ns > 0 ? head->lost_ns : clock_real_ns());
-	*number = head->next_number;
-	return true;
 }
 
 /* --- writing a batch --- */
@@ -359,7 +154,7 @@ static void drop_file(struct intake *intake, struct entry *entry)
 		err = error_errno(&error, errno, "cannot remove %s", path);
 	free(path);
 	if (err == NC_OK)
-		remove_entry(intake, entry);
+		intake_remove(intake, entry);
 	else
 		try_later(intake, entry, error.text);
 }
@@ -381,7 +176,7 @@ static void put_aside(struct intake *intake, struct entry *entry, const char *wh
 		(void)sys_rename(path, aside.data); /* else it is met again at the next start */
 	buffer_finish(&aside);
 	free(path);
-	remove_entry(intake, entry);
+	intake_remove(intake, entry);
 }
 
 /* Is it the file that is at fault, or the machine? */
@@ -408,7 +203,7 @@ static enum intake_state meet_error(
 static enum intake_state finish_batch(struct intake *intake)
 {
 	const struct batch *batch = &intake->written.batch;
-	struct entry *entry = find_entry(intake, batch->name);
+	struct entry *entry = intake_find(intake, batch->name);
 	struct error error;
 
 	if (entry == NULL)
@@ -464,7 +259,7 @@ static bool open_entry(struct intake *intake, struct entry *entry)
 	if (err == NC_OK)
 		return true;
 	if (err == NC_ERR_NOT_FOUND)
-		remove_entry(intake, entry);
+		intake_remove(intake, entry);
 	else
 		(void)meet_error(intake, entry, err, &error);
 	return false;
@@ -495,7 +290,7 @@ static enum intake_state take_batch(struct intake *intake, struct entry *entry)
 		return meet_error(intake, entry, err, &error);
 	log_collect_begin(*intake->log);
 	intake->sync = false;
-	taken = log_records(intake, head, &number, &intake->sync);
+	taken = intake_log_records(intake, head, &number, &intake->sync);
 	at_end = head->acked + taken == head->written;
 	if (taken == 0 && !at_end) {
 		(void)log_collect_write(*intake->log, false); /* nothing was collected */
@@ -504,7 +299,7 @@ static enum intake_state take_batch(struct intake *intake, struct entry *entry)
 	entry->suspect = false;
 	intake->written.batch = (struct batch){ .from = head->acked, .to = head->acked + taken };
 	memcpy(intake->written.batch.name, entry->name, sizeof(entry->name));
-	if (at_end && entry->spool.abandoned && log_rest(intake, head, &number)) {
+	if (at_end && entry->spool.abandoned && intake_log_rest(intake, head, &number)) {
 		intake->written.batch.with_rest = 1;
 		intake->sync = true;
 	}
@@ -557,7 +352,8 @@ enum intake_state intake_work(struct intake *intake)
 		size_t before = intake->entries_count;
 		enum intake_state one;
 
-		if (!entry->ready || (i > 0 && is_same_source(intake->entries[i - 1], entry)))
+		if (!entry->ready ||
+			(i > 0 && intake_is_same_source(intake->entries[i - 1], entry)))
 			continue;
 		if (entry->retry_ms > now_ms) {
 			later = true;
@@ -594,7 +390,7 @@ static enum nc_err find_batch(struct intake *intake, struct entry **ret_entry, s
 		memchr(written->batch.name, '\0', sizeof(written->batch.name)) == NULL ||
 		!log_spool_is_name(written->batch.name))
 		return NC_OK;
-	*ret_entry = add_entry(intake, written->batch.name);
+	*ret_entry = intake_add(intake, written->batch.name);
 	return *ret_entry != NULL ? NC_OK : error_nomem(error);
 }
 
@@ -617,9 +413,9 @@ static enum nc_err log_again(
 		return err;
 	log_collect_mark(*intake->log);
 	intake->sync = true;
-	(void)log_records(intake, head, &number, &intake->sync);
+	(void)intake_log_records(intake, head, &number, &intake->sync);
 	if (batch->with_rest != 0)
-		(void)log_rest(intake, head, &number);
+		(void)intake_log_rest(intake, head, &number);
 	*ret_again = true;
 	return NC_OK;
 }

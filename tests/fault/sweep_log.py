@@ -225,14 +225,14 @@ class LogScene(Scene):
         """(lines missing of each writer, lines that were said to be lost, other lines of the aggregator)"""
         following = dict.fromkeys(WRITERS, 0)
         missing, own = collections.Counter(), collections.Counter()
-        counted = 0
+        counted, behind = 0, set()
         text = self.text_of_files(base)
         if text and not text.endswith("\n"):
             self.violate("R15", f"{base} ends within a line: {text[-80:]!r}")
         for line in text.splitlines():
             match = LINE.fullmatch(line)
             if match:
-                self.judge_line(base, match, following, missing)
+                self.judge_line(base, match, following, missing, behind)
                 continue
             match = OWN.fullmatch(line)
             if match is None:
@@ -251,13 +251,15 @@ class LogScene(Scene):
                 missing[writer.name] += wanted - following[writer.name]
         return missing, counted, own
 
-    def judge_line(self, base, match, following, missing):
+    def judge_line(self, base, match, following, missing, behind):
         level, writer, number, text = match[1], match[2], int(match[3]), match[4]
         if level != level_of(number) or text != text_of(writer, number):
             self.violate("R15", f"{base}: torn: {match[0][:100]!r}, {len(match[0])} bytes")
         if number < following[writer]:
-            self.violate("R17", f"{base}: line {number} of {writer} stands behind line {following[writer] - 1}: it is "
-                                "doubled, or out of order")
+            if writer not in behind:
+                self.violate("R17", f"{base}: line {number} of {writer} stands behind line {following[writer] - 1}: it "
+                                    "is doubled, or out of order")
+            behind.add(writer)      # said once
             return
         if number > following[writer]:
             missing[writer] += number - following[writer]
