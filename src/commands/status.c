@@ -94,7 +94,10 @@ static void print_supervisor(const struct status *s, struct buffer *out)
 	const struct value *programs = value_map_get(s->supervisor, "programs");
 
 	if (s->supervisor == NULL) {
-		buffer_printf(out, "supervisor: not reached: %s\n", s->supervisor_error.text);
+		buffer_printf(out, "supervisor: not reached: %s%s\n", s->supervisor_error.text,
+			s->supervisor_error.code == NC_ERR_CLOSED
+				? "; `nowcast up` starts the system"
+				: "");
 		return;
 	}
 	for (size_t i = 0; i < value_count(programs); i++) {
