@@ -11,14 +11,13 @@ usage: sweep.py [--target NAME] [--points N] [--jobs N] [--seed N] [--only POINT
 A POINT is what the details of a violation name: `manager/before:120`, `runner=first:2/after:3/before:40`.
 NOWCAST_TEST_LONG=1: the long size. NOWCAST_TEST_SEED: the same points again.
 """
-import argparse
-import multiprocessing
 import os
 import random
-import sys
 import time
 
-from sweep_common import Hopeless, groups_are_there, seed_from_environment
+import report
+import sweep_base
+from sweep_common import Hopeless
 from sweep_log import AGGREGATOR, scene_of
 from sweep_office import DAY
 
@@ -122,44 +121,28 @@ class Run:
 
     def result(self, seconds):
         targets = [daemon for daemon in self.scene.started if daemon.name == self.scene.target]
-        deeds = [daemon.deed() for daemon in targets]
-        kills = sum(deed is not None for deed in deeds) + self.scene.timed_kills
+        deeds = [deed for deed in (daemon.deed() for daemon in targets) if deed is not None]
+        deeds += ["killed at a time"] * self.scene.timed_kills
         ticks = {key for key in self.scene.ledger.ran if key[0] == "ticker"}
-        return {"point": self.point, "seed": self.seed, "seconds": seconds, "kills": kills,
-                "meant": self.meant,
-                "counted": targets[0].counted() if targets else 0, "deeds": [deed for deed in deeds if deed] + ["killed at a time"] * self.scene.timed_kills,
-                "replies": self.scene.replies, "violations": self.scene.violations,
+        return {"point": self.point, "seed": self.seed, "seconds": seconds, "deeds": deeds, "meant": self.meant,
+                "counted": targets[0].counted() if targets else 0, "replies": self.scene.replies,
+                "judged": self.scene.JUDGED, "violations": self.scene.violations,
                 "missed": self.scene.schedules - len(ticks), "log": self.scene.log()[-1500:],
                 "directory": self.scene.directory}
 
 
-def run_point(work):
-    point, seed, groups = work
-    try:
-        return Run(point, seed, groups).run()
-    except Exception as error:  # the sweep goes on, and fails
-        return {"point": point, "seed": seed, "seconds": 0, "kills": 0, "meant": 1, "counted": 0, "deeds": [],
-                "replies": 0, "violations": [f"harness: {type(error).__name__}: {error}"], "missed": 0, "log": "",
-                "directory": ""}
+class KillSweep(sweep_base.Sweep):
+    RUN = Run
+    ABOUT = "kill a daemon at each of its calls, and judge what came of it"
 
-
-class Sweep:
-    def __init__(self, options):
-        self.options = options
-        self.rng = random.Random(options.seed)
-        self.groups = groups_are_there()
-        self.failed = False
+    def sizes_of(self, target):
+        return self.options.points or (LONG if os.environ.get("NOWCAST_TEST_LONG") else POINTS)[target]
 
     def count(self, head):
         """How many calls there are: twice, and not much differently."""
-        counts = []
-        for _ in range(2):
-            result = run_point((f"{head}/count:0", self.options.seed, self.groups))
-            self.show_violations([result])
-            counts.append(result["counted"])
+        counts = [self.play_one(f"{head}/count:0").get("counted", 0) for _ in range(2)]
         if min(counts) == 0 or max(counts) - min(counts) > DIFFER_MOST * max(counts) + 5:
-            print(f"{head}: the number of calls was {counts[0]}, and then {counts[1]}: no two runs are alike")
-            self.failed = True
+            self.too_little(f"{head}: the number of calls was {counts[0]}, and then {counts[1]}, no two runs are alike")
         return counts
 
     def one_kill(self, call):
@@ -179,77 +162,33 @@ class Sweep:
             points.append(f"{head}/{point}")
         return points
 
-    def heads(self, target):
-        return [f"runner={which}" for which in RUNNERS] if target == "runner" else [target]
-
-    def sweep(self, target, count, pool):
+    def sweep(self, target, sizes):
         began = time.monotonic()
-        heads = self.heads(target)
+        heads = [f"runner={which}" for which in RUNNERS] if target == "runner" else [target]
         points, counts = [], []
         for head in heads:
             found = self.count(head)
             counts = [found[0] + (counts[0] if counts else 0), found[1] + (counts[1] if counts else 0)]
-            points += self.points_of(head, count // len(heads), max(1, found[1]))
-        self.rng.shuffle(points)
-        results = list(pool.imap_unordered(run_point, [(point, self.options.seed, self.groups) for point in points]))
-        self.show_violations(results)
-        self.show(target, results, counts, time.monotonic() - began)
+            points += self.points_of(head, sizes // len(heads), max(1, found[1]))
+        self.show(target, self.play_all(target, points), counts, time.monotonic() - began)
 
     def show(self, target, results, counts, seconds):
-        kills = sum(result["kills"] for result in results)
-        meant = sum(result["meant"] for result in results)
+        kills = sum(len(result["deeds"]) for result in results)
+        meant = sum(result.get("meant", 1) for result in results)
         bad = [result for result in results if result["violations"]]
-        missed = sum(result["missed"] for result in results)
+        missed = sum(result.get("missed", 0) for result in results)
         print(f"{target}: {len(results)} points, {kills} kills, {len(bad)} violations; "
               + (f"N = {counts[0]} and {counts[1]}; " if counts[0] else "")
               + (f"{missed} slots missed (R18); " if missed else "")
               + f"{seconds:.0f} s", flush=True)
+        report.figure("sweep", f"points of {target}", len(results))
+        report.figure("sweep", f"kills of {target}", kills)
         if kills < REACHED_LEAST * meant:
-            print(f"{target}: only {kills} of {meant} kills came about: this proves too little")
-            self.failed = True
+            self.too_little(f"{target}: only {kills} of {meant} kills came about")
 
-    def show_violations(self, results):
-        for result in results:
-            if not result["violations"]:
-                continue
-            self.failed = True
-            print(f"\nVIOLATION at {result['point']}: " + "; ".join(result["deeds"] or ["not killed"]))
-            for violation in result["violations"]:
-                print(f"  {violation}")
-            print(f"  again: {sys.argv[0]} --seed {result['seed']} --only {result['point']} --keep", flush=True)
-
-    def run(self):
-        sizes = LONG if os.environ.get("NOWCAST_TEST_LONG") else POINTS
-        targets = [self.options.target] if self.options.target else list(sizes)
-        print(f"seed {self.options.seed}; groups {'are judged too' if self.groups else 'are not there yet'}", flush=True)
-        with multiprocessing.Pool(self.options.jobs) as pool:
-            for target in targets:
-                self.sweep(target, self.options.points or sizes[target], pool)
-        return 1 if self.failed else 0
-
-    def run_one(self):
-        run = Run(self.options.only, self.options.seed, self.groups, self.options.keep)
-        result = run.run()
-        self.show_violations([result])
-        print(f"{result['point']}: {result['kills']} kills, {len(result['violations'])} violations, "
-              f"{result['counted']} calls, {result['replies']} replies, {result['seconds']:.2f} s; "
-              + "; ".join(result["deeds"]))
-        if self.options.keep:
-            print(f"kept in {result['directory']}\n{result['log']}")
-        return 1 if result["violations"] else 0
-
-
-def main():
-    parser = argparse.ArgumentParser(description="kill a daemon at each of its calls, and judge what came of it")
-    parser.add_argument("--target", choices=list(POINTS))
-    parser.add_argument("--points", type=int)
-    parser.add_argument("--jobs", type=int, default=max(2, min(4, 2 * len(os.sched_getaffinity(0)))))
-    parser.add_argument("--seed", type=int, default=seed_from_environment())
-    parser.add_argument("--only", metavar="POINT")
-    parser.add_argument("--keep", action="store_true")
-    sweep = Sweep(parser.parse_args())
-    sys.exit(sweep.run_one() if sweep.options.only else sweep.run())
+    def words_of(self, result):
+        return f"{len(result['deeds'])} kills, {result['counted']} calls"
 
 
 if __name__ == "__main__":
-    main()
+    KillSweep.main(POINTS)

@@ -38,6 +38,8 @@ class Scene(Judge):
     `forgiving`: a daemon may end by itself (the error sweep); it is started again all the same.
     """
 
+    JUDGED = ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R12", "R22")
+
     def __init__(self, rng, target, plan=(), groups=False, schedules=0, environment=None, forgiving=False):
         self.rng = rng
         self.target = target

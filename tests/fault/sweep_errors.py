@@ -12,9 +12,7 @@ A POINT: `manager/fsync:3:EIO` (the third fsync), `manager/fsync:3+:EIO` (and al
 `manager/write:9:short`, `manager/alloc:700`, `manager/alloc:700+`. NOWCAST_TEST_LONG=1: the long size.
 NOWCAST_TEST_SEED: the same points again.
 """
-import argparse
 import errno
-import multiprocessing
 import os
 import random
 import re
@@ -22,7 +20,9 @@ import signal
 import sys
 import time
 
-from sweep_common import Hopeless, groups_are_there, seed_from_environment
+import report
+import sweep_base
+from sweep_common import Hopeless
 from sweep_log import AGGREGATOR, scene_of
 
 ALLOC_FAULT = os.path.abspath(os.environ["NOWCAST_TEST_ALLOC_FAULT"])
@@ -36,6 +36,7 @@ SPIN_CALLS = 6000           # in that time; the whole day has less than half of 
 SHORT_TIMES = 200           # `from then on`, of what ends by itself if it is tried again
 AGAIN_TIMES = 20
 SLOTS = 3
+FAULTS_LEAST = 0.6          # of what was meant: the others ended before their call came
 
 ON_FILES = ["EIO", "ENOSPC", "EINTR", "short"]
 ON_STREAMS = ["EAGAIN", "ENOMEM", "EINTR", "short"]
@@ -227,34 +228,28 @@ class Run:
                 allocations = int.from_bytes(file.read(8), sys.byteorder)
             if 0 < int(self.what.split(":")[1].rstrip("+")) <= allocations:
                 deed = f"allocation {self.what.split(':')[1]} failed"
-        return {"point": self.point, "seed": self.seed, "seconds": seconds, "deed": deed, "replies": self.scene.replies,
-                "calls": first.calls() if self.what.startswith("count") else [], "allocations": allocations,
-                "restarts": self.scene.restarts, "violations": self.scene.violations,
+        return {"point": self.point, "seed": self.seed, "seconds": seconds, "deeds": [deed] if deed else [],
+                "replies": self.scene.replies, "calls": first.calls() if self.what.startswith("count") else [],
+                "allocations": allocations, "restarts": self.scene.restarts,
+                "judged": (*self.scene.JUDGED, "R20"), "violations": self.scene.violations,
                 "log": self.scene.log()[-40000:] if self.scene.violations or self.keep else "", "directory": self.scene.directory}
 
 
-def run_point(work):
-    point, seed, groups = work
-    try:
-        return Run(point, seed, groups).run()
-    except Exception as error:  # the sweep goes on, and fails
-        return {"point": point, "seed": seed, "seconds": 0, "deed": None, "replies": 0, "calls": [], "allocations": 0,
-                "restarts": 0, "violations": [f"harness: {type(error).__name__}: {error}"], "log": "", "directory": ""}
+class ErrorSweep(sweep_base.Sweep):
+    RUN = Run
+    ABOUT = "make each call of a daemon fail, and judge what came of it"
 
-
-class Sweep:
-    def __init__(self, options):
-        self.options = options
-        self.rng = random.Random(options.seed)
-        self.groups = groups_are_there()
-        self.failed = False
+    def sizes_of(self, target):
+        if self.options.points:
+            return self.options.points * 3 // 4, self.options.points // 4
+        factor = LONG_FACTOR if os.environ.get("NOWCAST_TEST_LONG") else 1
+        return tuple(size * factor for size in POINTS[target])
 
     def choices(self, head):
         """{(call, error): [numbers]}: what can fail, as a run without a fault shows it."""
-        result = run_point((f"{head}/count:0", self.options.seed, self.groups))
-        self.show_violations([result])
+        result = self.play_one(f"{head}/count:0")
         numbers, found = {}, {}
-        for line in result["calls"]:
+        for line in result.get("calls", ()):
             words = line.split(" ", 2)
             if not words[0].isdigit():
                 continue
@@ -265,8 +260,7 @@ class Sweep:
             for error in errors_of(name, detail):
                 found.setdefault((name, error), []).append(numbers[name])
         if not found:
-            print(f"{head}: no call was seen that could fail")
-            self.failed = True
+            self.too_little(f"{head}: no call was seen that could fail")
         return found
 
     def call_points(self, head, count):
@@ -280,77 +274,33 @@ class Sweep:
         return points
 
     def allocation_points(self, head, count):
-        result = run_point((f"{head}/alloc:0", self.options.seed, self.groups))
-        self.show_violations([result])
-        if result["allocations"] == 0:
-            print(f"{head}: no allocation was seen")
-            self.failed = True
+        allocations = self.play_one(f"{head}/alloc:0").get("allocations", 0)
+        if allocations == 0:
+            self.too_little(f"{head}: no allocation was seen")
             return []
-        step = result["allocations"] / count
+        step = allocations / count
         return [f"{head}/alloc:{int((number + self.rng.random()) * step) + 1}{'+' if number % 4 == 3 else ''}"
                 for number in range(count)]
 
-    def sweep(self, target, sizes, pool):
+    def sweep(self, target, sizes):
         began = time.monotonic()
         heads = [f"runner={which}" for which in RUNNERS] if target == "runner" else [target]
         points = []
         for head in heads:
             points += self.call_points(head, sizes[0] // len(heads))
             points += self.allocation_points(head, sizes[1] // len(heads))
-        self.rng.shuffle(points)
-        results = list(pool.imap_unordered(run_point, [(point, self.options.seed, self.groups) for point in points]))
-        self.show_violations(results)
-        faults = sum(result["deed"] is not None for result in results)
+        results = self.play_all(target, points)
+        faults = sum(bool(result["deeds"]) for result in results)
         bad = sum(bool(result["violations"]) for result in results)
         print(f"{target}: {len(results)} points, {faults} faults, {bad} violations, "
-              f"{sum(result['restarts'] for result in results)} restarts; {time.monotonic() - began:.0f} s", flush=True)
-        if faults < 0.6 * len(results) or not results:
-            print(f"{target}: only {faults} of {len(results)} faults came about: this proves too little")
-            self.failed = True
+              f"{sum(result.get('restarts', 0) for result in results)} restarts; {time.monotonic() - began:.0f} s", flush=True)
+        report.figure("errors", f"faults in {target}", faults)
+        if faults < FAULTS_LEAST * len(results) or not results:
+            self.too_little(f"{target}: only {faults} of {len(results)} faults came about")
 
-    def show_violations(self, results):
-        for result in results:
-            if not result["violations"]:
-                continue
-            self.failed = True
-            print(f"\nVIOLATION at {result['point']}: {result['deed'] or 'no fault'}")
-            for violation in result["violations"]:
-                print(f"  {violation}")
-            print(f"  again: {sys.argv[0]} --seed {result['seed']} --only {result['point']} --keep", flush=True)
-
-    def run(self):
-        factor = LONG_FACTOR if os.environ.get("NOWCAST_TEST_LONG") else 1
-        targets = [self.options.target] if self.options.target else list(POINTS)
-        print(f"seed {self.options.seed}; groups {'are judged too' if self.groups else 'are not there yet'}", flush=True)
-        with multiprocessing.Pool(self.options.jobs) as pool:
-            for target in targets:
-                sizes = tuple(size * factor for size in POINTS[target])
-                if self.options.points:
-                    sizes = (self.options.points * 3 // 4, self.options.points // 4)
-                self.sweep(target, sizes, pool)
-        return 1 if self.failed else 0
-
-    def run_one(self):
-        result = Run(self.options.only, self.options.seed, self.groups, self.options.keep).run()
-        self.show_violations([result])
-        print(f"{result['point']}: {result['deed']}, {len(result['violations'])} violations, {result['restarts']} restarts, "
-              f"{result['replies']} replies, {result['allocations']} allocations, {result['seconds']:.2f} s")
-        if self.options.keep:
-            print(f"kept in {result['directory']}\n{result['log'][-2500:]}")
-        return 1 if result["violations"] else 0
-
-
-def main():
-    parser = argparse.ArgumentParser(description="make each call of a daemon fail, and judge what came of it")
-    parser.add_argument("--target", choices=list(POINTS))
-    parser.add_argument("--points", type=int)
-    parser.add_argument("--jobs", type=int, default=max(2, min(4, 2 * len(os.sched_getaffinity(0)))))
-    parser.add_argument("--seed", type=int, default=seed_from_environment())
-    parser.add_argument("--only", metavar="POINT")
-    parser.add_argument("--keep", action="store_true")
-    sweep = Sweep(parser.parse_args())
-    sys.exit(sweep.run_one() if sweep.options.only else sweep.run())
+    def words_of(self, result):
+        return f"{result['restarts']} restarts, {result['allocations']} allocations"
 
 
 if __name__ == "__main__":
-    main()
+    ErrorSweep.main(POINTS)

@@ -89,6 +89,8 @@ class Writer:
 
 
 class LogScene(Scene):
+    JUDGED = ("R5", "R8", "R15", "R16", "R17")
+
     def __init__(self, rng, target, plan=(), groups=False, schedules=0, environment=None, forgiving=False):
         super().__init__(rng, target, plan, groups, schedules, environment, forgiving)
         with open(self.path("nowcast.yaml"), "w", encoding="utf-8") as file:
