@@ -22,7 +22,7 @@ from sweep_log import AGGREGATOR, scene_of
 from sweep_office import DAY
 
 POINTS = {"manager": 780, "runner": 400, "supervisor": 160, "scheduler": 100, "broker": 100, AGGREGATOR: 80}
-LONG = {"manager": 11000, "runner": 5600, "supervisor": 2200, "scheduler": 1000, "broker": 400, AGGREGATOR: 2000}
+LONG = {"manager": 10000, "runner": 5200, "supervisor": 2000, "scheduler": 900, "broker": 400, AGGREGATOR: 1700}
 RUNNERS = ["first:2", "failing:1", "crashing:1", "asker:1", "third:2"]  # which runner, of those of that worker
 RESTART_CALLS_MOST = 150    # the second kill comes somewhere in so many calls
 DIFFER_MOST = 0.25          # how much N may differ between two runs
