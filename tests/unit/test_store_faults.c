@@ -325,6 +325,8 @@ static int begin(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
+	if (f == NULL)
+		return -1;
 	*state = f;
 	(void)snprintf(f->directory, sizeof(f->directory), "/dev/shm/nowcast-store-XXXXXX");
 	f->key = value_text("key");
@@ -460,6 +462,27 @@ static void r20_memory_that_runs_out_leaves_all_as_it_was(void **state)
 		}
 		assert_int_equal(err, NC_OK);
 	}
+}
+
+static void r1_what_cannot_be_rolled_back_is_not_committed(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = { 0 };
+	uint64_t before;
+
+	make_anew(f);
+	before = digest_of(f->store);
+	assert_int_equal(store_begin(f->store, &error), NC_OK);
+	assert_int_equal(deed_launches(f, &error), NC_OK);
+	sqlite_fail_at(1, SQLITE_NOMEM);
+	store_rollback(f->store);
+	assert_true(sqlite_has_failed());
+	/* It counts as over; what comes first only ends it. */
+	assert_false(store_is_open(f->store));
+	assert_int_equal(store_commit(f->store, &error), NC_ERR_NOMEM);
+	assert_true(digest_of(f->store) == before);
+	assert_int_equal(in_transaction(f, deed_launches, &error), NC_OK);
+	assert_false(digest_of(f->store) == before);
 }
 
 /* --- what has its own transactions, or none --- */
@@ -622,6 +645,8 @@ int main(void)
 			r22_damage_is_told_as_damage_wherever_it_is_met, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_memory_that_runs_out_leaves_all_as_it_was, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r1_what_cannot_be_rolled_back_is_not_committed, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_what_is_old_goes_together_or_not_at_all, begin, end),
 		cmocka_unit_test_setup_teardown(a_copy_that_fails_is_no_copy, begin, end),

@@ -223,17 +223,20 @@ enum nc_err store_commit(struct store *store, struct error *error)
 void store_rollback(struct store *store)
 {
 	/* Several failures have rolled it back by themselves. */
-	if (store->db == NULL || sqlite3_get_autocommit(store->db))
+	store->given_up = store->db != NULL && !sqlite3_get_autocommit(store->db);
+	if (!store->given_up)
 		return;
 	for (size_t i = 0; i < SQL_COUNT; i++)
 		if (store->statements[i] != NULL)
 			(void)sqlite3_reset(store->statements[i]);
-	(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	/* Without memory that fails, too. Then nothing of it may be committed: the next call tries again. */
+	store->given_up = sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK &&
+			  !sqlite3_get_autocommit(store->db);
 }
 
 bool store_is_open(const struct store *store)
 {
-	return !sqlite3_get_autocommit(store->db);
+	return !store->given_up && !sqlite3_get_autocommit(store->db);
 }
 
 enum nc_err store_mark(struct store *store, struct error *error)

@@ -105,6 +105,7 @@ struct store {
 	sqlite3_stmt *statements[SQL_COUNT];
 	char *path;
 	bool must_end;
+	bool given_up; /* the transaction: it has to be rolled back, and could not be yet */
 };
 
 /* NC_OK for `code` SQLITE_OK, ROW and DONE; else what it means, in words. */

@@ -110,6 +110,12 @@ static sqlite3_stmt *bind_list(struct store *store, enum store_statement which, 
 	sqlite3_stmt *statement = store->statements[which];
 	int code = SQLITE_OK;
 
+	/* What is asked for belongs to the transaction that was given up: nothing of it is done. */
+	if (store->given_up) {
+		store_rollback(store);
+		(void)error_nomem(error);
+		return NULL;
+	}
 	if (statement == NULL) {
 		code = sqlite3_prepare_v3(store->db, statement_texts[which], -1,
 			SQLITE_PREPARE_PERSISTENT, &statement, NULL);
