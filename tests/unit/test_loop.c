@@ -66,6 +66,19 @@ static void a_timer_fires_once_and_a_repeated_one_often(void **state)
 	assert_true(clock_mono_ms() - before_ms >= 90);
 }
 
+static void stopped_before_it_runs_it_does_not_begin(void **state)
+{
+	struct seen *seen = *state;
+
+	seen->wanted = 1;
+	assert_int_equal(
+		loop_timer_start(seen->loop, 0, false, count_one, seen, NULL, NULL), NC_OK);
+	loop_stop(seen->loop, 3);
+	assert_int_equal(run(seen->loop), 3);
+	assert_int_equal(seen->count, 0);
+	assert_int_equal(run(seen->loop), 7);
+}
+
 static void a_cancelled_timer_does_not_fire(void **state)
 {
 	struct seen *seen = *state;
@@ -275,6 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_timer_fires_once_and_a_repeated_one_often),
+		TEST(stopped_before_it_runs_it_does_not_begin),
 		TEST(a_cancelled_timer_does_not_fire),
 		TEST(a_repeated_timer_can_cancel_itself),
 		TEST(a_callback_may_take_another_away_that_is_ready_too),

@@ -470,7 +470,6 @@ int loop_run(struct loop *loop, struct error *error)
 {
 	struct epoll_event events[64];
 
-	loop->stopped = false;
 	while (!loop->stopped) {
 		int count;
 
@@ -493,5 +492,6 @@ int loop_run(struct loop *loop, struct error *error)
 		fire_timers(loop);
 		free_dead(loop);
 	}
+	loop->stopped = false;
 	return loop->status;
 }

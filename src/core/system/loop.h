@@ -28,7 +28,8 @@ enum nc_err loop_create(struct loop **ret_loop, struct error *error);
 /* Accepts NULL. What was posted is still called; everything registered goes. */
 void loop_destroy(struct loop *loop);
 
-/* Run until loop_stop(); returns its status, or -1 with `error` when epoll itself fails. */
+/* Run until loop_stop(); returns its status, or -1 with `error` when epoll itself fails. Does not begin when that was
+ * called before. */
 int loop_run(struct loop *loop, struct error *error);
 void loop_stop(struct loop *loop, int status);
 
