@@ -44,32 +44,44 @@ static void write_out(struct runner *r)
 	}
 }
 
-static void answer(struct runner *r, const struct value *map)
+/* Takes over `map`, which may be NULL. false: out of memory, and nothing was answered. */
+static bool answer(struct runner *r, struct value *map)
 {
 	struct runner_channel *c = &r->channel;
 	size_t before = c->out.len;
+	bool good = map != NULL;
 
-	json_write(map, 0, &c->out);
-	buffer_append_char(&c->out, '\n');
-	if (c->out.failed) {
-		log_error(r->log, "out of memory: an answer to the worker is lost");
-		c->out.len = before;
-		c->out.failed = false;
+	if (good) {
+		json_write(map, 0, &c->out);
+		buffer_append_char(&c->out, '\n');
+		good = !c->out.failed;
 	}
+	if (!good)
+		c->out.len = before;
+	c->out.failed = false;
+	value_destroy(map);
 	write_out(r);
+	return good;
 }
 
 /* `type`: of the manager's reply, or NULL when it is not the manager who says so. */
-static void answer_error(struct runner *r, const char *text, const char *type)
+static struct value *make_error(const char *text, const char *type)
 {
 	struct value *map = value_map();
 
 	if (map == NULL || value_map_put(map, "error", value_text(text)) != NC_OK ||
-		(type != NULL && value_map_put(map, "type", value_text(type)) != NC_OK))
-		log_error(r->log, "out of memory: an answer to the worker is lost");
-	else
-		answer(r, map);
-	value_destroy(map);
+		(type != NULL && value_map_put(map, "type", value_text(type)) != NC_OK)) {
+		value_destroy(map);
+		return NULL;
+	}
+	return map;
+}
+
+/* A worker that gets no answer would wait for ever: so nothing is done until there is memory for it. */
+static void answer_error(struct runner *r, const char *text, const char *type)
+{
+	while (!answer(r, make_error(text, type)))
+		system_stand_by(r, "out of memory");
 }
 
 static void bad_line(struct runner *r, const char *text, size_t len, const char *what)
@@ -99,10 +111,22 @@ static void told(struct runner *r, enum nc_err err, const struct message *reply)
 		log_error(r->log, "the manager refused a message: %s", reply->type);
 }
 
+static struct value *make_answer(const struct runner *r, const struct message *reply)
+{
+	struct value *map = value_map();
+
+	if (map == NULL ||
+		(!r->channel.need &&
+			value_map_put(map, "type", value_text(reply->type)) != NC_OK) ||
+		value_map_put(map, "payload", value_copy(reply->payload)) != NC_OK) {
+		value_destroy(map);
+		return NULL;
+	}
+	return map;
+}
+
 static void question_answered(struct runner *r, enum nc_err err, const struct message *reply)
 {
-	struct value *map;
-
 	if (r->channel.worker_gone) {
 		told(r, err, reply);
 		return;
@@ -113,15 +137,8 @@ static void question_answered(struct runner *r, enum nc_err err, const struct me
 	} else if (reply_is_refusal(reply)) {
 		answer_error(r, value_as_text(reply->payload, reply->type), reply->type);
 	} else {
-		map = value_map();
-		if (map == NULL ||
-			(!r->channel.need &&
-				value_map_put(map, "type", value_text(reply->type)) != NC_OK) ||
-			value_map_put(map, "payload", value_copy(reply->payload)) != NC_OK)
-			log_error(r->log, "out of memory: an answer to the worker is lost");
-		else
-			answer(r, map);
-		value_destroy(map);
+		while (!answer(r, make_answer(r, reply)))
+			system_stand_by(r, "out of memory");
 	}
 	update(r);
 }
@@ -258,10 +275,9 @@ static bool read_some(struct runner *r)
 	struct runner_channel *c = &r->channel;
 	ssize_t count;
 
-	if (!buffer_reserve(&c->in, READ_SIZE)) {
-		log_error(r->log, "out of memory: descriptor 3 of the worker is closed");
-		c->ended = true;
-		return false;
+	while (!buffer_reserve(&c->in, READ_SIZE)) {
+		c->in.failed = false;
+		system_stand_by(r, "out of memory");
 	}
 	count = sys_read(c->fd, c->in.data + c->in.len, READ_SIZE);
 	if (count < 0 && errno == EAGAIN)
@@ -307,8 +323,9 @@ static void update(struct runner *r)
 	c->events = events;
 	loop_unwatch(c->watch);
 	c->watch = NULL;
-	if (events != 0 && loop_watch(r->loop, c->fd, events, event, r, &c->watch, &error) != NC_OK)
-		log_error(r->log, "descriptor 3 of the worker: %s", error.text);
+	while (events != 0 &&
+		loop_watch(r->loop, c->fd, events, event, r, &c->watch, &error) != NC_OK)
+		system_stand_by(r, error.text);
 }
 
 enum nc_err channel_open(struct runner *r, int *ret_worker_end, struct error *error)

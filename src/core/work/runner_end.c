@@ -107,35 +107,31 @@ static bool report_end(const struct runner_end *end, struct value *report)
 	return good;
 }
 
+/*
+ * NULL: out of memory. A last message without a report would be taken for one on the way, and the launch for
+ * one that goes on; but a detail less does no harm.
+ */
 static struct value *make_report(struct runner *r)
 {
 	const struct runner_end *end = &r->end;
 	struct value *report = value_map();
-	bool bad;
 
-	if (report == NULL)
+	if (report == NULL || !report_end(end, report)) {
+		value_destroy(report);
 		return NULL;
-	bad = !report_end(end, report);
+	}
 	if (r->reason[0] != '\0') {
 		char *reason = text_make_printable(r->reason, strlen(r->reason));
 
-		bad |= value_map_put(report, "reason",
-			       reason != NULL ? value_text(reason) : NULL) != NC_OK;
+		(void)value_map_put(report, "reason", reason != NULL ? value_text(reason) : NULL);
 		free(reason);
 	}
-	bad |= value_map_put(report, "attempt", value_int(r->launch.attempt)) != NC_OK;
-	bad |= value_map_put(report, "wall seconds", value_float((double)end->wall_ms / 1e3)) !=
-	       NC_OK;
-	bad |= value_map_put(report, "user seconds", value_float(seconds(end->usage.ru_utime))) !=
-	       NC_OK;
-	bad |= value_map_put(report, "system seconds", value_float(seconds(end->usage.ru_stime))) !=
-	       NC_OK;
-	bad |= value_map_put(report, "max rss KiB", value_int(end->usage.ru_maxrss)) != NC_OK;
-	bad |= value_map_put(report, "output", output_tail(r)) != NC_OK;
-	if (bad) {
-		value_destroy(report);
-		report = NULL;
-	}
+	(void)value_map_put(report, "attempt", value_int(r->launch.attempt));
+	(void)value_map_put(report, "wall seconds", value_float((double)end->wall_ms / 1e3));
+	(void)value_map_put(report, "user seconds", value_float(seconds(end->usage.ru_utime)));
+	(void)value_map_put(report, "system seconds", value_float(seconds(end->usage.ru_stime)));
+	(void)value_map_put(report, "max rss KiB", value_int(end->usage.ru_maxrss));
+	(void)value_map_put(report, "output", output_tail(r));
 	return report;
 }
 
@@ -188,7 +184,7 @@ static void final_answered(struct runner *r, enum nc_err err, const struct messa
 static bool send_final(struct runner *r, const char *type, const struct value *payload)
 {
 	struct error error = { 0 };
-	enum nc_err err;
+	enum nc_err err = NC_OK;
 
 	free(r->end.type);
 	r->end.type = strdup(type); /* only for words about it */
@@ -199,10 +195,17 @@ static bool send_final(struct runner *r, const char *type, const struct value *p
 		r->end.reported = true;
 		return true;
 	}
-	value_destroy(r->end.report);
-	r->end.report = make_report(r);
-	err = system_send(r, OUTGOING_FINAL, type, payload, r->end.report,
-		r->launch.by_hand ? system_patience_ms(r) : 0, final_answered, &error);
+	do {
+		if (err == NC_ERR_NOMEM)
+			system_stand_by(r, error.text);
+		value_destroy(r->end.report);
+		r->end.report = make_report(r);
+		err = r->end.report != NULL
+			      ? system_send(r, OUTGOING_FINAL, type, payload, r->end.report,
+					r->launch.by_hand ? system_patience_ms(r) : 0,
+					final_answered, &error)
+			      : error_nomem(&error);
+	} while (err == NC_ERR_NOMEM);
 	if (err != NC_OK)
 		crash_because(r, "%s", error.text);
 	return err == NC_OK;

@@ -76,6 +76,7 @@ struct runner_system {
 	bool failing;   /* the last try was in vain, and that was logged */
 	int64_t closed_wait_ms, silent_wait_ms;
 	struct loop_timer *retry;
+	bool stood_by; /* and that was said */
 	bool stuck; /* memory ran out for what would go on: it is tried again before the loop waits */
 	double progress; /* the newest; it is sent when the timer is over */
 	bool progress_waits;
@@ -249,6 +250,11 @@ enum nc_err system_send(struct runner *r, enum outgoing_kind kind, const char *t
 int64_t system_patience_ms(const struct runner *r);
 void system_send_started(struct runner *r, sent_function *done);
 void system_send_progress(struct runner *r, double number);
+/*
+ * Memory is short, and there is no way back: what was begun has to be done. Waits for a moment; the caller tries
+ * again, for ever, and nothing else goes on meanwhile (promises.md, R4, R21).
+ */
+void system_stand_by(struct runner *r, const char *why);
 /* Forget the questions whose answers nobody waits for any more. */
 void system_drop_questions(struct runner *r);
 void system_close(struct runner *r);

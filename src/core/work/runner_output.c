@@ -207,9 +207,9 @@ static void arm(struct runner *r)
 {
 	struct error error;
 
-	if (loop_timer_start(
-		    r->loop, r->output.wait_ms, false, tick, r, &r->output.timer, &error) != NC_OK)
-		log_error(r->log, "output is shown at the end only: %s", error.text);
+	while (loop_timer_start(r->loop, r->output.wait_ms, false, tick, r, &r->output.timer,
+		       &error) != NC_OK)
+		system_stand_by(r, error.text);
 }
 
 static void tick(void *argument)

@@ -94,6 +94,14 @@ static void unlink_outgoing(struct runner_system *s, const struct outgoing *o)
 		*at = o->next;
 }
 
+void system_stand_by(struct runner *r, const char *why)
+{
+	if (!r->system.stood_by)
+		log_error(r->log, "nothing goes on for now: %s", why);
+	r->system.stood_by = true; /* said once */
+	(void)poll(NULL, 0, STUCK_WAIT_MS);
+}
+
 static void stand_still(struct runner *r, const struct error *error)
 {
 	if (!r->system.stuck)
