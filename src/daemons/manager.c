@@ -130,6 +130,7 @@ static void before_wait(void *argument)
 
 	messages_settle(m);
 	export_when_idle(m);
+	recovery_when_idle(m);
 }
 
 /* From here on the daemon stands: its parts one by one. */

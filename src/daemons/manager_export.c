@@ -102,9 +102,6 @@ static void export_now(struct manager *m)
 			error.text, RETRY_WRITE_MS / 1000);
 	}
 	export->failing = err != NC_OK;
-	if (err != NC_OK)
-		(void)loop_timer_start(
-			m->daemon.loop, RETRY_WRITE_MS, false, try_again, m, &export->timer, NULL);
 }
 
 static void try_again(void *argument)
@@ -135,8 +132,15 @@ void export_when_idle(struct manager *m)
 	int64_t wait_ms = export->took_ms * SHARE_OF_TIME;
 	int64_t since_ms = clock_mono_ms() - export->last_ms;
 
-	if (!export->dirty || export->failing || m->batch_count > 0)
+	if (!export->dirty || m->batch_count > 0)
 		return;
+	if (export->failing) {
+		/* Without memory for the timer there is another chance before the next wait. */
+		if (export->timer == NULL)
+			(void)loop_timer_start(m->daemon.loop, RETRY_WRITE_MS, false, try_again, m,
+				&export->timer, NULL);
+		return;
+	}
 	if (wait_ms > BEHIND_MOST_MS)
 		wait_ms = BEHIND_MOST_MS;
 	if (since_ms >= wait_ms) {

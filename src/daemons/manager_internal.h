@@ -83,6 +83,7 @@ struct manager {
 	struct runner_child *runners;
 	struct retry *retries;
 	struct loop_timer *reconcile_timer;
+	bool reconcile_wanted; /* there was no memory for the timer */
 	int64_t spool_looked_ms;
 
 	struct loop_timer *deadline_timer;
@@ -126,6 +127,8 @@ void launches_forget(struct manager *m);
 void recovery_look(struct manager *m);
 /* Soon: something has changed that it has to look at. */
 void recovery_soon(struct manager *m);
+/* Before the loop waits. */
+void recovery_when_idle(struct manager *m);
 void recovery_finish(struct manager *m);
 
 /* --- manager_rules.c --- */

@@ -374,12 +374,15 @@ static void look_again(void *argument)
 
 static void set_timer(struct manager *m, int64_t wait_ms)
 {
-	struct error error;
+	if (m->reconcile_timer == NULL)
+		m->reconcile_wanted = loop_timer_start(m->daemon.loop, wait_ms, false, look_again,
+					      m, &m->reconcile_timer, NULL) != NC_OK;
+}
 
-	if (m->reconcile_timer == NULL &&
-		loop_timer_start(m->daemon.loop, wait_ms, false, look_again, m, &m->reconcile_timer,
-			&error) != NC_OK)
-		log_error(m->daemon.log, "launches are not looked after: %s", error.text);
+void recovery_when_idle(struct manager *m)
+{
+	if (m->reconcile_wanted)
+		set_timer(m, LOOK_AGAIN_MS);
 }
 
 void recovery_look(struct manager *m)
@@ -415,6 +418,7 @@ void recovery_soon(struct manager *m)
 
 void recovery_finish(struct manager *m)
 {
+	m->reconcile_wanted = false;
 	loop_timer_cancel(m->reconcile_timer);
 	m->reconcile_timer = NULL;
 	while (m->retries != NULL)
