@@ -303,6 +303,26 @@ static void report_lost(struct log *log, struct log_handler *handler)
 		handler->lost = 0;
 }
 
+/* Those outlive a power failure (promises.md, R15); where they may not, that is said once. */
+static void sync_line(struct log *log, struct log_handler *handler)
+{
+	char text[160];
+	int why;
+
+	handler->unsynced = true;
+	if (log_handler_sync(handler) == LOG_COLLECTED_WRITTEN) {
+		handler->sync_fails = false;
+		return;
+	}
+	why = errno;
+	if (handler->sync_fails)
+		return;
+	handler->sync_fails = true;
+	(void)snprintf(text, sizeof(text), "log lines here may not outlive a power failure: %s",
+		strerrordesc_np(why));
+	(void)report(log, handler, text);
+}
+
 /* Why a file could not be rolled over, once. */
 static void report_roll_problem(struct log *log, struct log_handler *handler)
 {
@@ -342,11 +362,8 @@ static void emit(struct log *log, struct log_handler *handler, const struct log_
 	}
 	if (log_handler_write(handler, view, log->line.data, log->line.len) && handler->lost > 0)
 		report_lost(log, handler);
-	/* Those outlive a power failure (promises.md, R15). */
-	if (view->level >= LEVEL_ERROR && handler->kind == HANDLER_FILE) {
-		handler->unsynced = true;
-		(void)log_handler_sync(handler);
-	}
+	if (view->level >= LEVEL_ERROR && handler->kind == HANDLER_FILE)
+		sync_line(log, handler);
 	report_roll_problem(log, handler);
 }
 

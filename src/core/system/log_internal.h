@@ -160,6 +160,7 @@ struct log_handler {
 	int64_t roll_at_s;  /* of `when`: real time, seconds */
 	int64_t roll_pause_until_ms;
 	char *roll_problem; /* why it could not be rolled over; NULL: nothing to say */
+	bool sync_fails;    /* and that was said */
 	bool torn;          /* the last write stopped in the middle of a line */
 	bool dead;          /* of HANDLER_STREAM: nobody reads it any more */
 	bool full;          /* of a socket: the last line found no room; do not wait again */
