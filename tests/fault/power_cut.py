@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """What is left when the power fails at a random moment (promises.md, "How each is proved": R1, R3, R12, R22).
 
-usage: power_cut.py [--cuts N] [--seed N] [--seconds N]
+usage: power_cut.py [--cuts N] [--seed N] [--seconds N] [--jobs N]
 
 A system works on a disk that writes down each write and each flush (recording_disk.py). Afterwards the disk is made
 anew as a power cut at some point would have left it: with all that was flushed by then, and of what was written since
 then with nothing, some or all, the last of it maybe torn. A manager is started on that, on a machine that has been
-started again (another boot id), and what was answered before the cut must be there.
+started again (another boot id), and what was answered before the cut must be there. Several cuts are looked at side by side,
+each time at the same path as before: in namespaces of their own.
 
 Exit status 77: there are no loop mounts here; said on standard output. Needs root.
 NOWCAST_TEST_BINARY names the program; NOWCAST_TEST_LONG=1 makes it 2,000 cuts.
@@ -14,10 +15,13 @@ NOWCAST_TEST_BINARY names the program; NOWCAST_TEST_LONG=1 makes it 2,000 cuts.
 import argparse
 import collections
 import contextlib
+import ctypes
 import mmap
+import multiprocessing
 import os
 import pathlib
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -41,6 +45,7 @@ RATE = 60
 RECOVERY_S = 20
 ASKED_AGAIN = 10  # of the answered messages, after each cut
 MOST_VIOLATIONS = 20
+CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 KINDS = ("succeeds", "fails", "works", "kills_itself")
 
 # Instead of the program: the same on a machine that was started again.
@@ -55,12 +60,16 @@ def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
 
 
+device_lock = contextlib.nullcontext()  # two that look for a free loop device at once find the same
+
+
 class Mounted:
     """A file with a file system, mounted by a loop device."""
 
     def __init__(self, image, place):
         self.place = place
-        self.device = run("losetup", "--find", "--show", image)
+        with device_lock:
+            self.device = run("losetup", "--find", "--show", image)
         try:
             run("mount", "-o", "commit=1", self.device, place)
         except subprocess.CalledProcessError:
@@ -192,7 +201,22 @@ class Recording:
             disk.wait(30)
 
 
+def answered_of(recording):
+    return [message for message in recording.messages if message.answer == "ack"]
+
+
+def choose_points(recording, chance, count):
+    """Half of them right after an answer, where it shows at once what was not flushed."""
+    last = sum(1 for _ in recording_disk.records(recording.record))
+    answered = answered_of(recording)
+    points = [chance.choice(answered).answered_at for _ in range(count // 2)]
+    points += [chance.randint(recording.first, last) for _ in range(count - len(points))]
+    return sorted(points)
+
+
 class Cuts:
+    """Some of the cuts, in a process of their own (in_own_namespaces())."""
+
     def __init__(self, recording, seed):
         self.recording = recording
         self.chance = random.Random(seed)
@@ -200,18 +224,12 @@ class Cuts:
         self.image = os.path.join(recording.place, "cut")
         self.system_place = recording.directory
         self.boots = 0
-        self.answered = [message for message in recording.messages if message.answer == "ack"]
-        for message in recording.messages:
-            self.tally.check("R1", message.answer == "ack", f"message {message.number} got {message.answer}")
+        self.answered = answered_of(recording)
+        self.flushed = bytearray(open(recording.image, "rb").read())
+        # Opened here: soon there is another directory in the place of this one.
+        self.record = os.open(recording.record, os.O_RDONLY)
 
     # --- the disk ---
-
-    def choose_points(self, count):
-        """Half of them right after an answer, where it shows at once what was not flushed."""
-        last = sum(1 for _ in recording_disk.records(self.recording.record))
-        points = [self.chance.choice(self.answered).answered_at for _ in range(count // 2)]
-        points += [self.chance.randint(self.recording.first, last) for _ in range(count - len(points))]
-        return sorted(points)
 
     def keep(self, written):
         """What of the writes since the last flush has reached the disk."""
@@ -227,9 +245,9 @@ class Cuts:
         return how, kept
 
     def cut_all(self, points):
-        flushed = bytearray(open(self.recording.image, "rb").read())
+        flushed = self.flushed
         written = []  # since then
-        records = recording_disk.records(self.recording.record)
+        records = recording_disk.records(f"/proc/self/fd/{self.record}")
         done = 0
         for point in points:
             while done < point:
@@ -256,17 +274,12 @@ class Cuts:
 
     def look(self, point, how):
         words = f"cut at {point}, of what was not flushed {how}"
-        recovered = f"{self.recording.ledger.path}.{point}"
-        os.rename(self.recording.ledger.path, f"{self.recording.ledger.path}.before")
-        try:
-            with Mounted(self.image, self.recording.mount_place), harness.System(self.system_place) as system:
-                self.look_at_file(system, words)
-                self.look_at_state(system, point, words)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(self.recording.ledger.path, recovered)
-                os.unlink(recovered)
-            os.rename(f"{self.recording.ledger.path}.before", self.recording.ledger.path)
+        with Mounted(self.image, self.recording.mount_place), harness.System(self.system_place) as system:
+            self.look_at_file(system, words)
+            self.look_at_state(system, point, words)
+        # Of this one cut: what was there before it is not in this directory.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.recording.ledger.path)
 
     def look_at_file(self, system, words):
         text = system.read("nowcast_checklist.yaml")
@@ -334,12 +347,85 @@ class Cuts:
         self.tally.check("R3", not again, f"{words}: launches of before the cut were started after it: {dict(again)}")
 
 
+def unshare(what):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(what) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def in_own_namespaces(place, work):
+    """Call work() in a child that has another directory at `place`, and sees no other processes: its exit status."""
+    own = tempfile.mkdtemp(prefix="nowcast-cut-")
+    os.mkdir(os.path.join(own, "mnt"))
+    unshare(CLONE_NEWNS)
+    run("mount", "--make-rprivate", "/")
+    run("mount", "--bind", own, place)
+    unshare(CLONE_NEWPID)
+    first = os.fork()
+    if first == 0:
+        # The first process of the namespace has to take what others leave, and all end with it.
+        run("mount", "-t", "proc", "proc", "/proc")
+        worker = os.fork()
+        if worker == 0:
+            os._exit(work())
+        pid, status = os.wait()
+        while pid != worker:
+            pid, status = os.wait()
+        os._exit(os.waitstatus_to_exitcode(status))
+    status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    shutil.rmtree(own)
+    return status
+
+
+def cut_some(recording, seed, points, lock, ret_result):
+    """One of several processes: what it has found goes to the queue."""
+    global device_lock
+    device_lock = lock
+    cuts = Cuts(recording, seed)
+    _, receiver = ret_result
+
+    def work():
+        try:
+            cuts.cut_all(points)
+        except Exception as error:  # the others go on, and the whole fails
+            print(f"power_cut: {type(error).__name__}: {error}", flush=True)
+            return 1
+        receiver.send((cuts.boots, cuts.tally.cases, cuts.tally.violations))
+        return 0
+    sys.exit(in_own_namespaces(recording.place, work))
+
+
+def cut_side_by_side(recording, seed, points, jobs, tally):
+    """How many cuts came about."""
+    lock = multiprocessing.Lock()
+    boots = 0
+    processes = []
+    for job in range(jobs):
+        pipe = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.Process(target=cut_some, args=(recording, f"{seed} {job}", points[job::jobs], lock, pipe))
+        process.start()
+        pipe[1].close()
+        processes.append((process, pipe[0]))
+    for process, pipe in processes:
+        with contextlib.suppress(EOFError):
+            done, cases, violations = pipe.recv()
+            boots += done
+            for promise, count in cases.items():
+                tally.count(promise, count)
+            for promise, found in violations.items():
+                for words in found:
+                    tally.violation(promise, words)
+        process.join()
+    return boots
+
+
 def main():
     long = os.environ.get("NOWCAST_TEST_LONG") == "1"
     parser = argparse.ArgumentParser()
     parser.add_argument("--cuts", type=int, default=2000 if long else 60)
     parser.add_argument("--seconds", type=float, default=60 if long else 15)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("NOWCAST_TEST_SEED") or time.time()))
+    parser.add_argument("--jobs", type=int, default=2 * len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     reason = why_not()
     if reason is not None:
@@ -349,15 +435,18 @@ def main():
     with tempfile.TemporaryDirectory(prefix="nowcast-cut-") as place:
         recording = Recording(place, args.seconds, args.seed)
         recording.run()
-        cuts = Cuts(recording, args.seed)
-        cuts.cut_all(cuts.choose_points(args.cuts))
-    report.figure("powercut", "cuts", cuts.boots)
+        tally = report.Tally()
+        for message in recording.messages:
+            tally.check("R1", message.answer == "ack", f"message {message.number} got {message.answer}")
+        points = choose_points(recording, random.Random(args.seed), args.cuts)
+        boots = cut_side_by_side(recording, args.seed, points, args.jobs, tally)
+    report.figure("powercut", "cuts", boots)
     report.figure("powercut", "messages", len(recording.messages))
-    cuts.tally.tell()
-    if cuts.boots < args.cuts or len(cuts.answered) < RATE * args.seconds / 2:
+    tally.tell()
+    if boots < args.cuts or len(answered_of(recording)) < RATE * args.seconds / 2:
         print("power_cut: too little was tried to say anything")
         return 1
-    return 0 if cuts.tally.total() == 0 else 1
+    return 0 if tally.total() == 0 else 1
 
 
 if __name__ == "__main__":
