@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Many writers, rotation, kills and a full disk at once: no line is lost, torn or doubled (R15, R16, R17).
 
-NOWCAST_TEST_LONG in the environment: fifty times as many lines. The environment names the programs, as for
+NOWCAST_TEST_LONG in the environment: fifty times as much of all. The environment names the programs, as for
 log_system.py.
 """
 import contextlib
@@ -22,11 +22,13 @@ LOG_DEMO = os.environ["NOWCAST_TEST_LOG_DEMO"]
 FACTOR = 50 if os.environ.get("NOWCAST_TEST_LONG") else 1
 WRITERS = 8
 LINES = 20000 * FACTOR
-ROTATIONS = 50
-KILLS = 20
+ROTATIONS = 50 * FACTOR
+KILLS = 20 * FACTOR
+FULL_TIMES = FACTOR
+KEPT = 20  # rotated files; those behind are judged and removed. (After a kill the aggregator looks into the first nine.)
 PAUSE_MS = 60  # after 100 lines: so that there is something under way at each rotation and kill
 DEADLINE_S = 120 * FACTOR
-DISK_MB = 500 * FACTOR
+DISK_MB = 500
 
 CONFIG = """\
 checklist file: checklist.yaml
@@ -113,32 +115,56 @@ class LogStress(unittest.TestCase):
             self.assertLess(time.monotonic(), end, "the spool is not taken")
             time.sleep(0.05)
 
-    def read_log(self):
-        """{writer: [numbers]} and {writer: lines counted as lost}; each line is whole, and in order."""
-        names = [name for name in os.listdir(self.directory) if re.fullmatch(r"nowcast\.log(\.\d+)?", name)]
-        names.sort(key=lambda name: -int(name.rpartition(".")[2]) if name[-1].isdigit() else 0)
-        seen, lost, others = {}, {}, []
-        for name in names:
-            with open(self.path(name), "rb") as opened:
-                for line in opened:
-                    match = LINE.fullmatch(line)
-                    if match:
-                        writer, number = match[1].decode(), int(match[2])
-                        self.assertEqual(number, seen.get(writer, 0), f"in {name}: {line[:80]}")
-                        self.assertEqual(match[4][0], ord("a") + number % 26, line[:80])
-                        seen[writer] = number + 1
-                        continue
-                    match = LOST.fullmatch(line)
-                    if match:
-                        # The count says exactly which number follows.
-                        writer = match[1].decode()
-                        seen[writer] = seen.get(writer, 0) + int(match[2])
-                        lost[writer] = lost.get(writer, 0) + int(match[2])
-                    else:
-                        others.append(line)
-        for line in others:
+    def wait_until_it_awaits_term(self, pid):
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+                masks = [int(line.split()[1], 16) for line in status if line.startswith(("SigBlk:", "SigCgt:"))]
+            if any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks):
+                return
+            self.assertLess(time.monotonic(), end, "the aggregator does not await a SIGTERM")
+            time.sleep(0.01)
+
+    def begin_to_read(self):
+        """seen: {writer: the next number}; lost: {writer: lines that were counted as lost}."""
+        self.seen, self.lost, self.others = {}, {}, []
+
+    def rotated(self):
+        """Names, the oldest first."""
+        names = [name for name in os.listdir(self.directory) if re.fullmatch(r"nowcast\.log\.\d+", name)]
+        return sorted(names, key=lambda name: -int(name.rpartition(".")[2]))
+
+    def read_file(self, name):
+        """Each line is whole, and follows the one before it."""
+        seen, lost = self.seen, self.lost
+        with open(self.path(name), "rb") as opened:
+            for line in opened:
+                match = LINE.fullmatch(line)
+                if match:
+                    writer, number = match[1].decode(), int(match[2])
+                    self.assertEqual(number, seen.get(writer, 0), f"in {name}: {line[:80]}")
+                    self.assertEqual(match[4][0], ord("a") + number % 26, line[:80])
+                    seen[writer] = number + 1
+                    continue
+                match = LOST.fullmatch(line)
+                if match:
+                    # The count says exactly which number follows.
+                    writer = match[1].decode()
+                    seen[writer] = seen.get(writer, 0) + int(match[2])
+                    lost[writer] = lost.get(writer, 0) + int(match[2])
+                else:
+                    self.others.append(line)
+
+    def read_old_files(self):
+        for name in self.rotated()[:-KEPT]:
+            self.read_file(name)
+            os.unlink(self.path(name))
+
+    def read_rest(self):
+        for name in [*self.rotated(), "nowcast.log"]:
+            self.read_file(name)
+        for line in self.others:
             self.assertRegex(line, rb"^\S+ \S+ [A-Z]+ \[log_aggregator\] .*\n$", "a line that nobody made")
-        return seen, lost
 
     def test_writers_rotations_kills_and_a_full_disk(self):
         has_disk = self.mount()
@@ -153,8 +179,9 @@ class LogStress(unittest.TestCase):
         seed = int(os.environ.get("NOWCAST_TEST_SEED", time.time()))
         print(f"seed {seed}", flush=True)
         dice = random.Random(seed)
-        rotations = kills = 0
+        rotations = kills = full_times = 0
         full_s = 0.0
+        self.begin_to_read()
         # All that happens meanwhile, spread over the time that the writers take.
         begin = time.monotonic()
         writing_s = LINES / 100 * PAUSE_MS / 1000
@@ -163,25 +190,30 @@ class LogStress(unittest.TestCase):
             part = (time.monotonic() - begin) / writing_s
             if rotations < ROTATIONS * part * 1.2 and self.rotate():
                 rotations += 1
+                self.read_old_files()
             if kills < KILLS * part * 1.2:
                 aggregator[0].kill()
                 aggregator[0].wait()
                 kills += 1
                 time.sleep(dice.random() * 0.1)  # how long it is away
                 aggregator[0] = self.start_aggregator()
-            if has_disk and full_s == 0 and part > 0.4:
-                full_s = self.fill_disk(made, aggregator)
+            if has_disk and full_times < FULL_TIMES and part > (full_times + 0.4) / FULL_TIMES:
+                full_s += self.fill_disk(made, aggregator)
+                full_times += 1
             time.sleep(dice.random() * 0.05)
         for writer, drain in zip(writers, drains):
             drain.join()
             self.assertEqual(writer.wait(), 0)
         self.wait_for_empty_spool()
+        # It may have been started only just now; before it awaits the signal, that ends it.
+        self.wait_until_it_awaits_term(aggregator[0].pid)
         aggregator[0].send_signal(signal.SIGTERM)
         self.assertEqual(aggregator[0].wait(DEADLINE_S), 0)
-        seen, lost = self.read_log()
-        print(f"{WRITERS} writers, {LINES} lines each, {rotations} rotations, {kills} kills, "
-              f"disk full for {full_s:.1f} s, lost and counted: {lost}", flush=True)
-        self.assertEqual(seen, {f"w{number}": LINES for number in range(WRITERS)})
+        self.read_rest()
+        lost = self.lost
+        print(f"{WRITERS} writers, {LINES} lines each, {rotations} rotations, {kills} kills, disk full {full_times} times "
+              f"for {full_s:.1f} s, lost and counted: {lost}", flush=True)
+        self.assertEqual(self.seen, {f"w{number}": LINES for number in range(WRITERS)})
         self.assertGreaterEqual(rotations, ROTATIONS)
         self.assertGreaterEqual(kills, KILLS)
         if not has_disk:
@@ -230,10 +262,11 @@ class LogStress(unittest.TestCase):
             worker.stdout.read()
             self.assertEqual(worker.wait(), 0)
         self.wait_for_empty_spool()
-        seen, lost = self.read_log()
-        self.assertEqual(lost, {})
-        self.assertGreaterEqual(seen.pop("w40"), returned)
-        self.assertEqual(seen, {f"w{number}": lines for number in range(40)})
+        self.begin_to_read()
+        self.read_rest()
+        self.assertEqual(self.lost, {})
+        self.assertGreaterEqual(self.seen.pop("w40"), returned)
+        self.assertEqual(self.seen, {f"w{number}": lines for number in range(40)})
 
 
 if __name__ == "__main__":
