@@ -268,8 +268,12 @@ class Soak:
         told = {int(words[3]) for words in self.ledger.lines("seen")}
         return all(message.number in told for message in self.feed.messages if message.kind and message.answer)
 
+    def sent(self):
+        """On a machine that has too much else to do some never are; then too little was tried."""
+        return [message for message in self.feed.messages if message.tries > 0]
+
     def check_messages(self):
-        for message in self.feed.messages:
+        for message in self.sent():
             self.tally.check("R1", message.answer == "ack",
                              f"message {message.number} was sent {message.tries} times: {message.answer}")
         answered = [message for message in self.feed.messages if message.answer == "ack"]
@@ -355,7 +359,7 @@ class Soak:
         answered = self.feed.stop(SETTLE_S)
         with contextlib.suppress(AssertionError):
             harness.wait_until(self.is_told, "all launches are told", SETTLE_S)
-        self.tally.check("R6", answered, "not all messages were answered")
+        self.tally.check("R6", answered or len(self.sent()) < len(self.feed.messages), "not all messages were answered")
         self.over.set()
         for watcher in watchers:
             watcher.join()
@@ -373,13 +377,13 @@ class Soak:
             hits[f"{role} {signal.Signals(signo).name}"] += count
         print("  " + ", ".join(f"{name} {count}" for name, count in sorted(hits.items())))
         for words, value in (("kills", self.kills), ("signals", sum(self.signals.values())),
-                             ("messages", len(self.feed.messages)), ("messages sent again", resent),
+                             ("messages", len(self.sent())), ("messages sent again", resent),
                              ("launches", launches), ("longest wait for an answer, s", f"{self.feed.longest_s:.1f}")):
             report.figure("soak", words, value)
         self.tally.tell()
         # A harness can be vacuous.
         enough = self.kills >= self.kills_wanted and launches >= len(self.feed.messages) / 10 and \
-            len(self.feed.messages) >= self.feed.rate * self.seconds * 0.9
+            len(self.sent()) >= self.feed.rate * self.seconds * 0.9
         if not enough:
             print("soak: too little was tried to say anything")
         return enough and self.tally.total() == 0

@@ -40,8 +40,8 @@ class Judge:
         return todo
 
     def was_not_launched(self, key):
-        """Did the manager say so? What should have followed may have had the same fate."""
-        return self.forgiving and re.search(rf"CRITICAL \[manager\] {' '.join(key)}\b.* was not launched: ", self.log())
+        """Did the manager say so, and not try again? What should have followed may have had the same fate."""
+        return self.forgiving and key not in self.ledger.ran and re.search(rf"CRITICAL \[manager\] {' '.join(key)}\b.* was not launched: ", self.log())
 
     def missing_of(self, key):
         """What has not come yet of this launch; None: nothing."""

@@ -33,7 +33,7 @@ ROLLED_BYTES = 40000
 FILES = ("nowcast.log", "rolled/rolled.log")
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|ERROR) \[(w\d)\] (\d+) ([a-z]+)")
-OWN = re.compile(r"\S+ \S+ [A-Z]+ \[log_aggregator\] (.*)")
+OWN = re.compile(r"\S+ \S+ [A-Z]+ \[(?:log_aggregator|\(out of memory\))\] (.*)")
 GAP = re.compile(r"\S+ \S+ ERROR \[(w\d)\] .*(missing here|could not be kept)")
 COUNT = re.compile(r"(\d+) log lines? could not be written here: ")
 
