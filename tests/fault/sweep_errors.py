@@ -62,8 +62,8 @@ UNSAID = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod", "newfstatat", "fstat
           "epoll_ctl", "accept4", "ftruncate", "fallocate"}
 WORDS = {"ENOMEM": ["memory"], "ENOSPC": ["disk is full", "i/o error"], "EIO": ["i/o error"], "EMFILE": ["unable to open"],
          "EROFS": ["readonly", "unable to open"]}     # SQLite's
-# What libraries do for themselves. (nng takes a seed from /dev/urandom, and does without; gcov writes its counts.)
-OF_LIBRARIES = re.compile(r"\.so(\.|$)|^/etc/ld|^/usr/share/zoneinfo|^/proc/|^/sys/|^/etc/|^/dev/urandom|\.gcda$")
+# What libraries do for themselves. (nng takes a seed from /dev/urandom, and does without.)
+OF_LIBRARIES = re.compile(r"\.so(\.|$)|^/etc/ld|^/usr/share/zoneinfo|^/proc/|^/sys/|^/etc/|^/dev/urandom")
 
 
 def errors_of(name, detail):

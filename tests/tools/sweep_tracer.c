@@ -189,6 +189,14 @@ static char kind_of(const char *detail)
 	return strncmp(detail, "/memfd:", strlen("/memfd:")) == 0 ? 'm' : detail[0];
 }
 
+/* With the compiler's counters (tests/run, `coverage`), what they write at the end is theirs, and must not be spoilt. */
+static bool is_counters(const char *detail)
+{
+	const char *suffix = strrchr(detail, '.');
+
+	return suffix != NULL && strcmp(suffix, ".gcda") == 0;
+}
+
 static void call_begins(struct tracer *t, uint64_t number, const uint64_t args[6])
 {
 	const struct sweep_call *call = sweep_call_find(number, args, t->all);
@@ -199,8 +207,10 @@ static void call_begins(struct tracer *t, uint64_t number, const uint64_t args[6
 		__atomic_add_fetch(t->counter, 1, __ATOMIC_RELAXED);
 	if (call == NULL || (t->only != NULL && strcmp(call->name, t->only) != 0))
 		return;
-	t->counted++;
 	tracee_print_detail(t->target, call, args, detail);
+	if (is_counters(detail))
+		return;
+	t->counted++;
 	(void)snprintf(what, sizeof(what), "%ld %s %s", t->counted, call->name, detail);
 	(void)fprintf(t->report, "%s\n", what);
 	if (t->counted == t->at) {
