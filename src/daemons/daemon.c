@@ -335,3 +335,12 @@ int daemon_finish(struct daemon *d)
 	d->ready_fd = d->life_fd = -1;
 	return status;
 }
+
+void daemon_door_crowded(struct daemon *d, const char *door, int sys_errno)
+{
+	if (sys_errno != 0)
+		log_warning(d->log, "not all are let in at the %s for now: %s", door,
+			strerror(sys_errno));
+	else
+		log_info(d->log, "all are let in at the %s again", door);
+}

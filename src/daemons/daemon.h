@@ -71,4 +71,7 @@ bool daemon_hand_over(struct daemon *d);
 /* Frees all and returns the exit status. */
 int daemon_finish(struct daemon *d);
 
+/* For door_handler.crowded; `door` names it. */
+void daemon_door_crowded(struct daemon *d, const char *door, int sys_errno);
+
 #endif

@@ -307,11 +307,18 @@ static void too_large(void *argument, size_t len, struct buffer *answer)
 		answer, "{\"error\": \"the question is larger than 1 MiB\", \"exit\": 2}");
 }
 
+static void crowded(void *argument, int sys_errno)
+{
+	struct manager *m = argument;
+
+	daemon_door_crowded(&m->daemon, "manager's door", sys_errno);
+}
+
 bool door_open(struct manager *m)
 {
 	const struct config *config = m->daemon.config;
 	const struct door_handler handler = {
-		.request = came, .too_large = too_large, .argument = m
+		.request = came, .too_large = too_large, .argument = m, .crowded = crowded
 	};
 	struct buffer path;
 	struct error error = { 0 };

@@ -267,9 +267,21 @@ static void end(struct broker *broker)
 	net_requester_destroy(broker->manager);
 }
 
+static void door_crowded(void *argument, int sys_errno)
+{
+	struct broker *broker = argument;
+
+	daemon_door_crowded(&broker->daemon, "worker door", sys_errno);
+}
+
 static enum nc_err open_local(struct broker *broker, struct error *error)
 {
-	const struct door_handler handler = { door_asked, door_too_large, broker };
+	const struct door_handler handler = {
+		.request = door_asked,
+		.too_large = door_too_large,
+		.argument = broker,
+		.crowded = door_crowded,
+	};
 	const struct config *config = broker->daemon.config;
 	struct buffer door_path, url;
 	enum nc_err err;

@@ -302,12 +302,20 @@ static void too_large(void *argument, size_t len, struct buffer *answer)
 	buffer_append_text(answer, "{\"error\": \"a question has at most 1 MiB\", \"exit\": 2}");
 }
 
+static void crowded(void *argument, int sys_errno)
+{
+	struct supervisor *s = argument;
+
+	daemon_door_crowded(&s->daemon, "supervisor's door", sys_errno);
+}
+
 enum nc_err supervisor_open_door(struct supervisor *s, struct error *error)
 {
 	const struct door_handler handler = {
 		.request = request_came,
 		.too_large = too_large,
 		.argument = s,
+		.crowded = crowded,
 	};
 	const struct config *config = s->daemon.config;
 	struct buffer path;

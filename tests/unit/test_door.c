@@ -32,6 +32,8 @@ struct seen {
 	char directory[64], path[100];
 	struct door_request *held;
 	bool hold;
+	int crowded[4];
+	size_t crowded_count;
 	enum nc_err err;
 	char answer[200];
 	uid_t uid;
@@ -62,10 +64,19 @@ static void got_too_large(void *argument, size_t len, struct buffer *answer)
 	buffer_printf(answer, "too large: %zu", len);
 }
 
+static void got_crowded(void *argument, int sys_errno)
+{
+	struct seen *seen = argument;
+
+	if (seen->crowded_count < ARRAY_LEN(seen->crowded))
+		seen->crowded[seen->crowded_count] = sys_errno;
+	seen->crowded_count++;
+}
+
 static int begin(void **state)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
-	const struct door_handler handler = { got_request, got_too_large, seen };
+	const struct door_handler handler = { got_request, got_too_large, seen, got_crowded };
 
 	*state = seen;
 	snprintf(seen->directory, sizeof(seen->directory), "/tmp/nowcast-door-XXXXXX");
@@ -159,7 +170,7 @@ static void a_server_that_goes_is_told(void **state)
 static void a_second_server_is_refused_and_a_dead_socket_replaced(void **state)
 {
 	struct seen *seen = *state;
-	const struct door_handler handler = { got_request, got_too_large, seen };
+	const struct door_handler handler = { got_request, got_too_large, seen, got_crowded };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct door_server *second = NULL;
 	struct stat status;
@@ -366,7 +377,21 @@ static void r14_without_descriptors_an_idle_connection_makes_room(void **state)
 		(void)loop_run(seen->loop, NULL);
 	}
 	assert_int_equal(recv(next, seen->answer, 4, MSG_PEEK | MSG_DONTWAIT), 4);
+	/* That is told once, and once that it is over. */
+	assert_int_equal(seen->crowded_count, 1);
+	assert_int_equal(seen->crowded[0], EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(idle[0]);
+	idle[0] = connect_raw(seen);
+	/* It looks again after a pause. */
+	for (int i = 0; i < 100 && seen->crowded_count < 2; i++) {
+		assert_int_equal(
+			loop_timer_start(seen->loop, 50, false, fail_late, seen->loop, NULL, NULL),
+			NC_OK);
+		(void)loop_run(seen->loop, NULL);
+	}
+	assert_int_equal(seen->crowded_count, 2);
+	assert_int_equal(seen->crowded[1], 0);
 	close(next);
 	while (count-- > 0)
 		close(idle[count]);
@@ -440,7 +465,7 @@ static void wait_for_end_of(int pipe_fd)
 static void of_two_that_start_at_once_over_a_dead_socket_one_is_refused(void **state)
 {
 	struct seen *seen = *state;
-	const struct door_handler handler = { got_request, got_too_large, seen };
+	const struct door_handler handler = { got_request, got_too_large, seen, got_crowded };
 	enum {
 		STARTERS = 4,
 		ROUNDS = 20
@@ -509,7 +534,7 @@ static void of_two_that_start_at_once_over_a_dead_socket_one_is_refused(void **s
 static void a_socket_of_another_process_is_not_removed_at_the_end(void **state)
 {
 	struct seen *seen = *state;
-	const struct door_handler handler = { got_request, got_too_large, seen };
+	const struct door_handler handler = { got_request, got_too_large, seen, got_crowded };
 	struct door_server *other = NULL;
 
 	/* Somebody tidied up, and another process began. */

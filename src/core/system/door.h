@@ -50,6 +50,11 @@ struct door_handler {
 	/* A request was too large: append what to answer. */
 	void (*too_large)(void *argument, size_t len, struct buffer *answer);
 	void *argument;
+	/*
+	 * For want of descriptors or memory (`sys_errno`) not all are let in: told once. 0: they are again. NULL:
+	 * nobody wants to know.
+	 */
+	void (*crowded)(void *argument, int sys_errno);
 };
 
 /*

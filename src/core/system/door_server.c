@@ -63,6 +63,7 @@ struct door_server {
 	struct loop_fd *watch;
 	struct loop_timer *sweep_timer, *pause_timer;
 	struct door_handler handler;
+	bool crowded; /* and that was told */
 	struct connection *connections, *dead;
 	size_t connections_count;
 };
@@ -451,6 +452,15 @@ static void accept_again(void *argument)
 	(void)loop_watch_change(server->watch, LOOP_READ, NULL);
 }
 
+static void tell_crowded(struct door_server *server, int sys_errno)
+{
+	if (server->crowded == (sys_errno != 0))
+		return;
+	server->crowded = sys_errno != 0;
+	if (server->handler.crowded != NULL)
+		server->handler.crowded(server->handler.argument, sys_errno);
+}
+
 static void somebody_comes(void *argument, unsigned events)
 {
 	struct door_server *server = argument;
@@ -464,11 +474,14 @@ static void somebody_comes(void *argument, unsigned events)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			tell_crowded(server, errno);
 			/* Make room, and do not spin: the one at the door stays in the kernel's queue. */
 			close_longest_idle(server);
 			if (loop_timer_start(server->loop, ACCEPT_PAUSE_MS, false, accept_again,
 				    server, &server->pause_timer, NULL) == NC_OK)
 				(void)loop_watch_change(server->watch, 0, NULL);
+		} else if (errno == EAGAIN) {
+			tell_crowded(server, 0);
 		}
 		return;
 	}
