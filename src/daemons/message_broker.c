@@ -25,6 +25,7 @@ enum {
 	OPEN_MOST = 2000,      /* on their way or held at once, */
 	BYTES_MOST = 64 << 20, /* and their bytes; more are told to come later */
 	NETWORK_CONTEXTS = 64,
+	VERSION_WAIT_MS = 100, /* for memory to ask with */
 };
 
 struct broker {
@@ -33,6 +34,9 @@ struct broker {
 	struct net_requester *manager;
 	struct net_replier *network; /* or NULL */
 	bool manager_is_there;
+	bool asking_version;     /* of one that has come */
+	bool manager_is_strange; /* it is of another version, and gets nothing */
+	struct loop_timer *version_timer;
 	struct errand *errands; /* all that have no answer yet, the youngest first */
 	size_t open, open_bytes;
 	struct loop_timer *hold_timer; /* while one is held */
@@ -150,6 +154,10 @@ static void hold(struct errand *errand, const char *bytes)
 {
 	struct broker *broker = errand->broker;
 
+	if (broker->manager_is_strange) {
+		put_off(errand, "the manager is of another version than the message broker");
+		return;
+	}
 	errand->held = malloc(errand->len + 1);
 	if (errand->held == NULL) {
 		put_off(errand, "the manager is away");
@@ -230,20 +238,85 @@ static void network_asked(
 	carry(argument, NULL, request, bytes, len);
 }
 
-static void manager_came_or_left(void *argument, unsigned peers)
+/* --- the manager comes and leaves --- */
+
+static void ask_version(struct broker *broker);
+
+static void ask_version_again(void *argument)
 {
 	struct broker *broker = argument;
-	bool is_there = peers > 0;
 
-	if (is_there == broker->manager_is_there)
+	broker->version_timer = NULL;
+	if (net_peers(broker->manager) > 0)
+		ask_version(broker);
+}
+
+/* NULL: it is the same. Else what it says of itself, in `shown`. */
+static const char *other_version(const char *bytes, size_t len, char shown[40])
+{
+	struct message reply;
+	const char *version = NULL;
+
+	(void)snprintf(shown, 40, "unknown");
+	if (message_read(bytes, len, &reply, NULL) != NC_OK)
+		return shown;
+	if (reply.type != NULL && strcmp(reply.type, REPLY_ACK) == 0)
+		version = value_as_text(value_map_get(reply.payload, "version"), NULL);
+	if (version != NULL)
+		(void)snprintf(shown, 40, "%s", version);
+	message_finish(&reply);
+	return strcmp(shown, NOWCAST_VERSION) == 0 ? NULL : shown;
+}
+
+static void manager_told_version(void *argument, enum nc_err err, const char *bytes, size_t len)
+{
+	struct broker *broker = argument;
+	char shown[40];
+
+	broker->asking_version = false;
+	if (net_peers(broker->manager) == 0)
 		return;
-	broker->manager_is_there = is_there;
-	if (is_there) {
+	if (err != NC_OK) {
+		/* It has come anew meanwhile, or has much to do. */
+		ask_version(broker);
+	} else if (other_version(bytes, len, shown) == NULL) {
+		broker->manager_is_there = true;
 		log_info(broker->daemon.log, "the manager is connected");
 		ask_held(broker);
 	} else {
-		log_warning(broker->daemon.log,
-			"the manager is gone; messages are told to come again later");
+		broker->manager_is_strange = true;
+		log_critical(broker->daemon.log,
+			"the manager is of version %s, and this message broker of version %s: "
+			"they do not work together, and messages are told to come again later; "
+			"`nowcast restart` starts all anew",
+			shown, NOWCAST_VERSION);
+	}
+}
+
+/* Two versions may differ in what they say to each other: better none than a wrong one. */
+static void ask_version(struct broker *broker)
+{
+	static const char question[] = "{source: message_broker, event: version}\n";
+
+	broker->asking_version = net_ask(broker->manager, question, strlen(question), ANSWER_MS,
+					 manager_told_version, broker, NULL) == NC_OK;
+	if (!broker->asking_version && broker->version_timer == NULL)
+		(void)loop_timer_start(broker->daemon.loop, VERSION_WAIT_MS, false,
+			ask_version_again, broker, &broker->version_timer, NULL);
+}
+
+static void manager_came_or_left(void *argument, unsigned peers)
+{
+	struct broker *broker = argument;
+
+	if (peers == 0) {
+		if (broker->manager_is_there)
+			log_warning(broker->daemon.log,
+				"the manager is gone; messages are told to come again later");
+		broker->manager_is_there = false;
+		broker->manager_is_strange = false;
+	} else if (!broker->manager_is_there && !broker->asking_version) {
+		ask_version(broker);
 	}
 }
 
@@ -262,6 +335,7 @@ static void end(struct broker *broker)
 			" were told to come again later",
 			broker->answered, broker->put_off);
 	loop_timer_cancel(broker->hold_timer);
+	loop_timer_cancel(broker->version_timer);
 	door_server_destroy(broker->door);
 	net_replier_destroy(broker->network);
 	net_requester_destroy(broker->manager);

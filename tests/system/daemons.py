@@ -7,6 +7,7 @@ NOWCAST_TEST_BINARY names the program.
 import os
 import signal
 import socket
+import subprocess
 import time
 import unittest
 
@@ -208,6 +209,48 @@ class BetweenBrokerAndManager(Story):
             self.assert_connected_soon(mark)
             manager.stop()
             broker.stop()
+
+
+class Versions(Story):
+    """Two of another version say so, and do not work together (issue: a binary that was replaced on disk)."""
+
+    def setUp(self):
+        super().setUp()
+        self.system.start("message_broker")
+
+    def stand_in(self, answer):
+        """A manager that answers all with this. Ends in the test's own time."""
+        peer = subprocess.Popen([os.environ["NOWCAST_TEST_NET_PEER"], "--answer",
+                                 f"ipc://{self.system.path('state/manager.ipc')}", "60000"],
+                                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.addCleanup(peer.wait)
+        self.addCleanup(peer.kill)
+        peer.stdin.write(answer)
+        peer.stdin.close()
+        return peer
+
+    def check(self, answer, version):
+        mark = len(self.system.log())
+        peer = self.stand_in(answer)
+        harness.wait_until(lambda: f"the manager is of version {version}, and this message broker of version"
+                           in self.system.log()[mark:], "it is noticed", explain=self.system.tail)
+        reply = self.system.ask({"source": "first", "type": "success", "payload": None})
+        self.assertEqual(reply["type"], "retry later")
+        self.assertIn("another version", reply["payload"])
+        self.assertNotIn("the manager is connected", self.system.log()[mark:])
+        peer.kill()
+        peer.wait()
+
+    def test_a_manager_of_another_version_gets_nothing(self):
+        self.check(b"{source: manager, type: ack, payload: {version: 0.0.1}}\n", "0.0.1")
+        self.check(b"{source: manager, type: bad message, payload: there is no such event}\n", "unknown")
+        self.check(b"\xff\n", "unknown")
+        # One of the same version is taken.
+        mark = len(self.system.log())
+        self.system.start("manager")
+        harness.wait_until(lambda: "the manager is connected" in self.system.log()[mark:], "it is connected",
+                           explain=self.system.tail)
+        self.assertEqual(self.system.ask({"source": "first", "type": "success", "payload": None})["type"], "ack")
 
 
 class HangUp(Story):

@@ -228,6 +228,18 @@ static enum nc_err slot_due(struct judgement *j)
 	return err == NC_OK || known ? brain_reply(j, REPLY_ACK, NULL) : err;
 }
 
+/* --- version --- */
+
+static enum nc_err tell_version(struct judgement *j)
+{
+	struct value *reply = value_map();
+	enum nc_err err = value_map_put(reply, "version", value_text(NOWCAST_VERSION));
+
+	err = err == NC_OK ? brain_reply(j, REPLY_ACK, reply) : error_nomem(j->error);
+	value_destroy(reply);
+	return err;
+}
+
 /* --- which of them? --- */
 
 enum nc_err brain_handle_event(struct judgement *j)
@@ -236,6 +248,8 @@ enum nc_err brain_handle_event(struct judgement *j)
 
 	if (strcmp(message->event, "due") == 0)
 		return slot_due(j);
+	if (strcmp(message->event, "version") == 0)
+		return tell_version(j);
 	if (config_find_worker(j->brain->config, message->source) == NULL) {
 		brain_note(j, LEVEL_ERROR, "message received from unregistered worker: %.100s",
 			message->source);
