@@ -45,6 +45,7 @@ RATE = 60
 RECOVERY_S = 20
 ASKED_AGAIN = 10  # of the answered messages, after each cut
 MOST_VIOLATIONS = 20
+PROGRESS_S = 60
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 KINDS = ("succeeds", "fails", "works", "kills_itself")
 
@@ -244,7 +245,8 @@ class Cuts:
             kept[-1] = where, data[:SECTOR * self.chance.randint(0, len(data) // SECTOR)]
         return how, kept
 
-    def cut_all(self, points):
+    def cut_all(self, points, says_how_far):
+        said_at = time.monotonic()
         flushed = self.flushed
         written = []  # since then
         records = recording_disk.records(f"/proc/self/fd/{self.record}")
@@ -266,6 +268,9 @@ class Cuts:
             with open(self.image, "wb") as file:
                 file.write(image)
             self.look(point, how)
+            if says_how_far and time.monotonic() > said_at + PROGRESS_S:
+                said_at = time.monotonic()
+                print(f"power_cut: {100 * self.boots // len(points)} %", flush=True)
             if self.tally.total() > MOST_VIOLATIONS:
                 print(f"power_cut: {MOST_VIOLATIONS} violations, no more cuts are made")
                 return
@@ -377,8 +382,8 @@ def in_own_namespaces(place, work):
     return status
 
 
-def cut_some(recording, seed, points, lock, ret_result):
-    """One of several processes: what it has found goes to the queue."""
+def cut_some(recording, seed, points, says_how_far, lock, ret_result):
+    """One of several processes: what it has found goes to the pipe."""
     global device_lock
     device_lock = lock
     cuts = Cuts(recording, seed)
@@ -386,7 +391,7 @@ def cut_some(recording, seed, points, lock, ret_result):
 
     def work():
         try:
-            cuts.cut_all(points)
+            cuts.cut_all(points, says_how_far)
         except Exception as error:  # the others go on, and the whole fails
             print(f"power_cut: {type(error).__name__}: {error}", flush=True)
             return 1
@@ -402,7 +407,8 @@ def cut_side_by_side(recording, seed, points, jobs, tally):
     processes = []
     for job in range(jobs):
         pipe = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.Process(target=cut_some, args=(recording, f"{seed} {job}", points[job::jobs], lock, pipe))
+        process = multiprocessing.Process(target=cut_some, args=(recording, f"{seed} {job}", points[job::jobs], job == 0,
+                                                                 lock, pipe))
         process.start()
         pipe[1].close()
         processes.append((process, pipe[0]))
