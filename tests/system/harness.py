@@ -416,9 +416,18 @@ class System:
         return f"--- the end of the log in {self.directory}:\n" + "\n".join(self.log().splitlines()[-count:])
 
     def wait_for_line(self, pattern, after=0, seconds=DEADLINE_S):
-        """Until a line of the log matches: the re.Match."""
+        """Until a line of the log matches: the re.Match. What was looked at is not looked at again: of a log of many
+        megabytes that is more work than to write it."""
         compiled = re.compile(pattern, re.MULTILINE)
-        return wait_until(lambda: compiled.search(self.log()[after:]), f"a line with {pattern}", seconds, self.tail)
+        place = after
+
+        def look():
+            nonlocal place
+            text = self.log()
+            match = compiled.search(text, place)
+            place = max(place, text.rfind("\n") + 1)
+            return match
+        return wait_until(look, f"a line with {pattern}", seconds, self.tail)
 
     def checklist(self):
         """What the file says, which is at most a second behind; absent before the first change."""
