@@ -478,13 +478,14 @@ static void lines_are_collected_and_then_written(void **state)
  * line is there once, and the own lines of the new process stand behind. (In a fork: a log that is
  * destroyed would write.)
  */
-static void recover(struct fixture *f, size_t all, size_t some, bool rotated)
+static void recover(struct fixture *f, size_t all, size_t some, const char *rotated_to)
 {
 	struct log_place places[LOG_PLACES_MOST];
 	char name[512];
 
 	(void)unlink(path_of(f, "all.log"));
-	(void)unlink(path_of(f, "all.log.1"));
+	if (rotated_to != NULL)
+		(void)unlink(path_of(f, rotated_to));
 	(void)unlink(path_of(f, "some.log"));
 	append(f, "all.log", "old\n", 4);
 	append(f, "some.log", "old\n", 4);
@@ -494,8 +495,8 @@ static void recover(struct fixture *f, size_t all, size_t some, bool rotated)
 	append(f, "all.log", ALL_LINES, all);
 	append(f, "some.log", SOME_LINES, some);
 	(void)snprintf(name, sizeof(name), "%s", path_of(f, "all.log"));
-	if (rotated)
-		assert_int_equal(rename(name, path_of(f, "all.log.1")), 0);
+	if (rotated_to != NULL)
+		assert_int_equal(rename(name, path_of(f, rotated_to)), 0);
 	log_collect_mark(f->log);
 	log_three(f);
 	log_reopen(f->log);
@@ -509,7 +510,7 @@ static void a_batch_under_way_is_completed(void **state)
 
 	for (size_t all = 0; all <= strlen(ALL_LINES); all++) {
 		for (size_t some = 0; some <= strlen(SOME_LINES); some += 5) {
-			recover(f, all, some, false);
+			recover(f, all, some, NULL);
 			assert_content(f, "all.log", "old\n" ALL_LINES "own\n");
 			assert_content(f, "some.log", "old\n" SOME_LINES "own\n");
 		}
@@ -520,11 +521,16 @@ static void a_batch_under_way_is_completed_in_the_rotated_file(void **state)
 {
 	struct fixture *f = *state;
 
-	for (size_t all = 0; all <= strlen(ALL_LINES); all++) {
-		recover(f, all, 0, true);
-		assert_content(f, "all.log.1", "old\n" ALL_LINES);
-		assert_content(f, "all.log", "own\n");
-		assert_content(f, "some.log", "old\n" SOME_LINES "own\n");
+	/* Also when one batch has rolled it over often. */
+	static const char *const names[] = { "all.log.1", "all.log.40" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		for (size_t all = 0; all <= strlen(ALL_LINES); all++) {
+			recover(f, all, 0, names[i]);
+			assert_content(f, names[i], "old\n" ALL_LINES);
+			assert_content(f, "all.log", "own\n");
+			assert_content(f, "some.log", "old\n" SOME_LINES "own\n");
+		}
 	}
 }
 

@@ -10,7 +10,7 @@
 #include "core/system/sys.h"
 
 enum {
-	ROTATIONS_SEEN = 9,      /* FILE.1 to FILE.9 are looked at for a batch under way */
+	ROTATIONS_SEEN = 999,    /* so far as a batch under way can have rolled them over */
 	WAITING_MOST = 64 << 10, /* of lines of our own while the disk is full */
 	KEPT_CAPACITY = 1 << 20, /* a buffer that grew beyond is given back */
 };
