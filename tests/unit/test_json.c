@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/data/json.h"
+#include "failing_malloc.h"
 
 /* Read, written again on one line; or the error. */
 static const char *again(const char *text)
@@ -75,12 +76,35 @@ static void dates_sets_and_other_keys_are_written_as_texts_and_lists(void **stat
 	value_destroy(value);
 }
 
+static void r21_a_lack_of_memory_is_not_taken_for_bad_text(void **state)
+{
+	static const char text[] = "{\"a long key\": [1, 2.5, \"text \\u00e9\", {\"b\": null}]}";
+	bool failed = true;
+
+	for (long nth = 1; failed; nth++) {
+		struct value *value = NULL;
+		struct error error = { 0 };
+		enum nc_err err;
+
+		memory_fail_at(nth);
+		err = json_read(text, strlen(text), &yaml_message_limits, &value, &error);
+		failed = memory_has_failed();
+		assert_int_equal(err, failed ? NC_ERR_NOMEM : NC_OK);
+		assert_int_equal(error.code, err);
+		value_destroy(value);
+		assert_true(memory_outstanding() == 0 || !FAILING_MALLOC);
+	}
+	/* And bad text is that again. */
+	assert_string_equal(again("[1"), "2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_are_read_and_written_in_their_order),
 		cmocka_unit_test(what_is_no_json_is_refused),
 		cmocka_unit_test(r13_depth_and_size_are_limited),
+		cmocka_unit_test(r21_a_lack_of_memory_is_not_taken_for_bad_text),
 		cmocka_unit_test(dates_sets_and_other_keys_are_written_as_texts_and_lists),
 	};
 

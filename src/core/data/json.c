@@ -1,6 +1,7 @@
 #include "core/data/json.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,11 +81,28 @@ static struct value *from_json(struct reading *r, json_t *json, unsigned depth)
 	}
 }
 
+/* The library takes a lack of memory for bad text, or loses a character of a text: so its allocations are watched. */
+static _Thread_local bool memory_was_lacking;
+
+static void *watched_malloc(size_t size)
+{
+	void *memory = malloc(size);
+
+	memory_was_lacking = memory_was_lacking || memory == NULL;
+	return memory;
+}
+
+static void watch_memory(void)
+{
+	json_set_alloc_funcs(watched_malloc, free);
+}
+
 enum nc_err json_read(const char *text, size_t len, const struct yaml_limits *limits,
 	struct value **ret_value, struct error *error)
 {
 	struct error why = { .code = NC_ERR_NOMEM, .text = "out of memory" };
 	struct reading r = { .limits = limits, .error = &why };
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	json_error_t problem;
 	struct value *value;
 	json_t *json;
@@ -92,7 +110,13 @@ enum nc_err json_read(const char *text, size_t len, const struct yaml_limits *li
 	if (len > limits->bytes)
 		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu",
 			len, limits->bytes);
+	(void)pthread_once(&once, watch_memory);
+	memory_was_lacking = false;
 	json = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
+	if (memory_was_lacking) {
+		json_decref(json);
+		return error_nomem(error);
+	}
 	if (json == NULL)
 		return error_at(error, NC_ERR_SYNTAX, (unsigned)problem.line,
 			(unsigned)(problem.column > 0 ? problem.column : 1), "this is not JSON: %s",
