@@ -73,12 +73,16 @@ static bool is_loss(const char *type)
 	return strcmp(type, "crash") == 0 || strcmp(type, "lost") == 0;
 }
 
-static bool is_of_member(const struct store_member *member, const char *worker, const char *type)
+static enum nc_err is_of_member(struct judgement *j, const struct store_member *member,
+	const char *worker, const char *type, bool *ret_is)
 {
-	if (strcmp(member->worker, worker) != 0)
-		return false;
-	return member->pattern == NULL || is_loss(type) ||
-	       rules_pattern_matches(member->pattern, type);
+	bool is = strcmp(member->worker, worker) == 0;
+
+	if (is && member->pattern != NULL && !is_loss(type) &&
+		rules_pattern_matches(member->pattern, type, &is) != NC_OK)
+		return error_nomem(j->error);
+	*ret_is = is;
+	return NC_OK;
 }
 
 static bool ends_member(const struct store_member *member, const char *type)
@@ -97,8 +101,10 @@ static enum nc_err count_end(struct judgement *j, struct store_group *group, con
 
 	for (size_t i = 0; err == NC_OK && i < group->members_count; i++) {
 		struct store_member *member = &group->members[i];
+		bool is = false;
 
-		if (is_of_member(member, worker, type) && ends_member(member, type)) {
+		err = is_of_member(j, member, worker, type, &is);
+		if (err == NC_OK && is && ends_member(member, type)) {
 			err = store_member_ended(j->brain->store, group->id, i, type, j->error);
 			member->ended = true;
 			j->t.groups_changed = true;
@@ -131,9 +137,9 @@ enum nc_err brain_groups_affected(struct judgement *j, const char *worker, const
 	for (size_t i = 0; err == NC_OK && i < count; i++) {
 		bool member = false, open = true;
 
-		for (size_t k = 0; k < groups[i].members_count; k++)
-			member = member || is_of_member(&groups[i].members[k], worker, type);
-		if (!member)
+		for (size_t k = 0; err == NC_OK && !member && k < groups[i].members_count; k++)
+			err = is_of_member(j, &groups[i].members[k], worker, type, &member);
+		if (err != NC_OK || !member)
 			continue;
 		if (ends)
 			err = count_end(j, &groups[i], worker, type, &open);

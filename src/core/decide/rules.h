@@ -110,8 +110,8 @@ void rules_decision_finish(struct rules_decision *decision); /* accepts a zeroed
 enum nc_err rules_apply(const struct rules *rules, const struct rules_input *input,
 	struct rules_decision *ret_decision, struct error *error);
 
-/* Does the message type match the pattern of a group's member? A pattern that is none matches nothing. */
-bool rules_pattern_matches(const char *pattern, const char *type);
+/* Does the message type match the pattern of a group's member? A pattern that is none matches nothing. NC_ERR_NOMEM. */
+enum nc_err rules_pattern_matches(const char *pattern, const char *type, bool *ret_matches);
 
 /*
  * The form of `nowcast next --json`: {"next": [{"worker", "args", "host"}], "hold until": [...], "alarms": [...]}.

@@ -356,8 +356,8 @@ bool expression_each_lookup(
 	const struct expression *expression, lookup_function *function, void *argument);
 
 bool pattern_matches(const struct pattern *pattern, const char *type);
-/* Is the text a pattern at all? */
-bool rules_pattern_is_one(const char *pattern);
+/* Is the text a pattern at all? NC_ERR_NOMEM. */
+enum nc_err rules_pattern_is_one(const char *pattern, bool *ret_is_one);
 /* The position of a name that can always stand in a placeholder; BASE_COUNT: it is none. */
 enum base base_find(const char *name);
 extern const char *const base_names[BASE_COUNT];

@@ -265,6 +265,7 @@ static enum nc_err take_member(
 	const char *text = value_as_text(value, "");
 	size_t worker_len = strcspn(text, " "), len = strlen(text + worker_len);
 	const char *pattern = trim(text + worker_len, &len);
+	bool is_one = true;
 	enum nc_err err;
 
 	member->worker = strndup(text, worker_len);
@@ -273,9 +274,10 @@ static enum nc_err take_member(
 	if (member->worker == NULL || (len > 0 && member->pattern == NULL))
 		return error_nomem(in->error);
 	err = check_worker(in, member->worker);
-	if (err == NC_OK && member->pattern != NULL && !rules_pattern_is_one(member->pattern))
-		err = wrong(in, "a member of `hold until` has a pattern that is none");
-	return err;
+	if (err == NC_OK && member->pattern != NULL &&
+		rules_pattern_is_one(member->pattern, &is_one) != NC_OK)
+		err = error_nomem(in->error);
+	return is_one ? err : wrong(in, "a member of `hold until` has a pattern that is none");
 }
 
 static enum nc_err take_group(struct input *in, const struct value *list, struct rules_group *group)

@@ -174,30 +174,36 @@ bool pattern_matches(const struct pattern *pattern, const char *type)
 }
 
 /* Read without a file: nobody hears of what is wrong with it. */
-static bool parse_alone(const char *text, struct pattern *pattern)
+static enum nc_err parse_alone(const char *text, struct pattern *pattern, bool *ret_is_one)
 {
 	struct parse p = { .findings = NULL };
 	struct value *at = value_null();
-	bool well = at != NULL && pattern_parse(&p, at, text, pattern);
+	bool is_one = at != NULL && pattern_parse(&p, at, text, pattern);
+	enum nc_err err = at == NULL || p.nomem ? NC_ERR_NOMEM : NC_OK;
 
 	value_destroy(at);
-	return well;
+	if (err == NC_OK)
+		*ret_is_one = is_one;
+	return err;
 }
 
-bool rules_pattern_is_one(const char *pattern)
+enum nc_err rules_pattern_is_one(const char *pattern, bool *ret_is_one)
 {
 	struct pattern parsed = { 0 };
-	bool well = parse_alone(pattern, &parsed);
+	enum nc_err err = parse_alone(pattern, &parsed, ret_is_one);
 
 	pattern_finish(&parsed);
-	return well;
+	return err;
 }
 
-bool rules_pattern_matches(const char *pattern, const char *type)
+enum nc_err rules_pattern_matches(const char *pattern, const char *type, bool *ret_matches)
 {
 	struct pattern parsed = { 0 };
-	bool matches = parse_alone(pattern, &parsed) && pattern_matches(&parsed, type);
+	bool is_one = false;
+	enum nc_err err = parse_alone(pattern, &parsed, &is_one);
 
+	if (err == NC_OK)
+		*ret_matches = is_one && pattern_matches(&parsed, type);
 	pattern_finish(&parsed);
-	return matches;
+	return err;
 }
