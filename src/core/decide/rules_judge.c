@@ -4,13 +4,12 @@
 #include "core/decide/rules_internal.h"
 
 /* Is `text` a key of the mapping, or among the elements? */
-static bool is_element(const struct value *collection, const char *text)
+static enum nc_err find_element(
+	struct evaluation *e, const struct value *collection, const char *text, bool *ret_found)
 {
 	struct buffer element;
-	bool found = false;
+	bool found = value_map_get(collection, text) != NULL, failed;
 
-	if (value_map_get(collection, text) != NULL)
-		return true;
 	buffer_init(&element);
 	for (size_t i = 0; !found && i < value_count(collection); i++) {
 		const struct value *value = value_is(collection, VALUE_MAP)
@@ -24,8 +23,12 @@ static bool is_element(const struct value *collection, const char *text)
 		buffer_clear(&element);
 		found = print_plain(value, &element) == NC_OK && strcmp(element.data, text) == 0;
 	}
+	failed = element.failed;
 	buffer_finish(&element);
-	return found;
+	if (failed)
+		return error_nomem(e->error); /* it could be the one that was not printed */
+	*ret_found = found;
+	return NC_OK;
 }
 
 /* `item` is in `collection`: T is in T, and T contains T from behind. */
@@ -51,8 +54,8 @@ static enum nc_err judge_in(struct evaluation *e, const struct condition *condit
 	if (err == NC_OK && print_plain(value, &whole) == NC_OK)
 		*ret_holds = strstr(whole.data, text.data) != NULL;
 	else if (err == NC_OK)
-		*ret_holds = is_element(value, text.data);
-	if (err == NC_OK && (text.failed || whole.failed))
+		err = find_element(e, value, text.data, ret_holds);
+	if (err == NC_OK && whole.failed)
 		err = error_nomem(e->error);
 	buffer_finish(&text);
 	buffer_finish(&whole);
