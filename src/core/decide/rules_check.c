@@ -27,9 +27,7 @@ bool rules_sort(struct rules *rules)
 		return false;
 	}
 	for (size_t i = 0; i < rules->count; i++)
-		entries[i] = (struct sort_entry){
-			rules->lists[i].worker != NULL ? rules->lists[i].worker : "", i
-		};
+		entries[i] = (struct sort_entry){ rules->lists[i].worker, i };
 	qsort(entries, rules->count, sizeof(*entries), compare_entries);
 	for (size_t i = 0; i < rules->count; i++)
 		rules->by_worker[i] = entries[i].position;
@@ -110,9 +108,11 @@ static bool is_launchable(const struct parse *p, const char *worker)
 void check_command(struct parse *p, const struct command *command, const struct value *at)
 {
 	const struct template *first = &command->words[0].template;
-	const char *name = first->count == 1 ? first->parts[0].literal : NULL;
+	const char *name = NULL; /* it is looked up */
 	char near[120];
 
+	if (first->count <= 1)
+		name = first->count == 1 ? first->parts[0].literal : "";
 	if (name != NULL && !is_launchable(p, name))
 		rules_error(p, at, "unknown-worker",
 			"the worker to launch, `%.60s`, is not in the message registry%s%s", name,
