@@ -154,6 +154,11 @@ static void conditions_on_captured_words_leave_the_types_they_hold_for(void **st
 		{ "<hour> ends with 8", " = success 18] -> b" },
 		{ "<hour> contains 0", " = success 06] -> b" },
 		{ "<hour> is 99", "] -> b" },
+		{ "<hour> starts with 123", "] -> b" },
+		{ "<hour> ends with 123", "] -> b" },
+		{ "<hour> starts with 0", " = success 06] -> b" },
+		{ "<hour> contains 99", "] -> b" },
+		{ "not <hour> contains 1", " = success 06] -> b" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -164,7 +169,12 @@ static void other_conditions_are_kept_as_written(void **state)
 {
 	static const char *const conditions[] = { "<payload> is set", "<hour> is set",
 		"<hour> is missing", "<hour> is in <config[x]>", "<hour> is not in <config[x]>",
-		"<hour> is <payload>", "<hour> is before 2026-01-01", "<payload>", "<hour>" };
+		"<hour> is <payload>", "<hour> is before 2026-01-01", "<payload>", "<hour>",
+		"<hour> isnt 12", "<hour: 06> is 06", "not", "12 is <hour>", "<> is 12", "<h is 12",
+		"a>b is 12", "<hour> is",
+		/* What is quoted, or has more blanks, is not read here, and so leaves out no type. */
+		"<hour> is \"12\"", "<hour> is one of \"06\", \"1, 2\"", "<hour> is  one of 06, 12",
+		"<hour> is  not 12", "<hour> is not  one of 12" };
 	char expected[200];
 
 	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
@@ -172,6 +182,13 @@ static void other_conditions_are_kept_as_written(void **state)
 			" = success 06,success 12,success 18] -> b {%s}", conditions[i]);
 		assert_string_equal(types_when(conditions[i]), expected);
 	}
+}
+
+static void what_is_no_condition_is_left_out(void **state)
+{
+	assert_string_equal(
+		flow_of("b:\n  - on: success\n    when: ['', [<payload>], {a: b}]\n    launch: a\n"),
+		"b [success = success] -> a\n");
 }
 
 static void a_name_with_another_meaning_narrows_nothing(void **state)
@@ -192,6 +209,11 @@ static void a_name_with_another_meaning_narrows_nothing(void **state)
 		"a [success <hour> = success 06,success 12,success 18] -> b /hour {<hour> is 12}\n"
 		"a [success <hour> or crash = success 06,success 12,success 18,crash] -> b "
 		"{<hour> is 12}\n");
+	/* These give it none. */
+	assert_string_equal(
+		flow_of("a:\n  - on: [success <hour>, 'failure <hour: 06>']\n    with: [hour]\n"
+			"    for each hour on: x\n    for each in: y\n    when: <hour> is 06\n    launch: b\n"),
+		"a [success <hour> or failure <hour: 06> = success 06,failure 06] -> b\n");
 }
 
 static void steps_in_steps_are_gone_through(void **state)
@@ -258,6 +280,84 @@ static void same_as_after_in_a_circle_ends(void **state)
 		"a [success 06 = success 06] -> b\n"
 		"b [success 06] -> b ^a\n"
 		"skipped 4, first 2:20\n");
+	assert_string_equal(flow_of("a: [same as after: a]\n"), "skipped 1, first 1:20\n");
+}
+
+static void same_as_after_is_followed_so_far_and_no_further(void **state)
+{
+	struct buffer rules;
+	const char *flow;
+
+	buffer_init(&rules);
+	for (int i = 0; i < 40; i++)
+		buffer_printf(&rules, "w%d: [same as after: w%d]\n", i, i + 1);
+	buffer_append_text(&rules, "w40: [{on: success, launch: b}]\n");
+	flow = flow_of(rules.data);
+	/* Those that are near enough to it. */
+	assert_non_null(strstr(flow, "w10 [success] -> b ^w40\n"));
+	assert_null(strstr(flow, "w0 [success] -> b"));
+	assert_non_null(strstr(flow, "skipped "));
+	buffer_finish(&rules);
+}
+
+/* A tree that no file has: steps in steps, deeper than any file may be. */
+static void steps_in_steps_have_a_bottom(void **state)
+{
+	struct value *step = value_map(), *rules = value_list(), *map = value_map();
+	struct flow flow = { 0 };
+
+	assert_int_equal(value_map_put(step, "launch", value_text("b")), NC_OK);
+	for (unsigned i = 0; i < yaml_file_limits.depth; i++) {
+		struct value *outer = value_map();
+
+		assert_int_equal(value_map_put(outer, "launch", step), NC_OK);
+		step = outer;
+	}
+	assert_int_equal(value_map_put(step, "on", value_text("success")), NC_OK);
+	assert_int_equal(value_list_append(rules, value_copy(step)), NC_OK);
+	assert_int_equal(value_map_put(map, "b", rules), NC_OK);
+	assert_int_equal(flow_read(map, &config, &flow, NULL), NC_OK);
+	assert_int_equal(flow.steps_count, 1);
+	assert_int_equal(flow.skipped, 0);
+	flow_finish(&flow);
+	{
+		struct value *outer = value_map();
+
+		assert_int_equal(value_map_put(outer, "on", value_text("success")), NC_OK);
+		assert_int_equal(value_map_put(outer, "launch", step), NC_OK);
+		assert_int_equal(value_list_append(rules, outer), NC_OK);
+	}
+	assert_int_equal(flow_read(map, &config, &flow, NULL), NC_OK);
+	assert_int_equal(flow.steps_count, 1);
+	assert_int_equal(flow.skipped, 1);
+	flow_finish(&flow);
+	value_destroy(map);
+}
+
+/* Of each kind, what there is nothing to be done for. */
+static void steps_without_end_are_a_limit(void **state)
+{
+	static const char *const kinds[][2] = {
+		{ "first of", "{}" },
+		{ "launch", "''" },
+		{ "hold until all have ended", "''" },
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		struct buffer rules;
+		struct flow flow = { 0 };
+		struct error error = { 0 };
+
+		buffer_init(&rules);
+		buffer_printf(&rules, "b: [{on: success, alarm: x, %s: [", kinds[k][0]);
+		for (int i = 0; i < FLOW_VISITS_MOST; i++)
+			buffer_printf(&rules, "%s,", kinds[k][1]);
+		buffer_append_text(&rules, "a]}]\n");
+		assert_int_equal(read_flow(rules.data, &flow, &error), NC_ERR_LIMIT);
+		assert_non_null(strstr(error.text, "20000"));
+		assert_int_equal(flow.steps_count, 0);
+		buffer_finish(&rules);
+	}
 }
 
 static void what_is_no_rule_is_skipped_and_counted(void **state)
@@ -271,10 +371,14 @@ static void what_is_no_rule_is_skipped_and_counted(void **state)
 				    "  - on: {x: y}\n"
 				    "  - on: success\n"
 				    "    first of: nonsense\n"
-				    "    hold until all have ended: [[a], a]\n"),
+				    "    hold until all have ended: [[a], a, '']\n"
+				    "  - on: success\n"
+				    "    alarm: [a]\n"
+				    "    decide with: [[a], b]\n"),
 		"b [success = success] -> a\n"
+		"b [success = success] ?? ? b\n"
 		"b [success = success] || a()\n"
-		"skipped 8, first 1:4\n");
+		"skipped 9, first 1:4\n");
 }
 
 static void a_file_without_rules_is_an_empty_flow(void **state)
@@ -359,6 +463,10 @@ static void placeholders_are_cut_to_their_last_key(void **state)
 	assert_string_equal(short_of("<date | as YYYY> is 2026"), "date is 2026");
 	assert_string_equal(short_of("<payload[a] | last> x"), "a x");
 	assert_string_equal(short_of("no end <payload[a"), "no end payload");
+	assert_string_equal(short_of("<payload] | x>"), "payload]");
+	assert_string_equal(short_of("<a[b[c]]>"), "b[c]");
+	assert_string_equal(short_of("<a[b][]> <a[<>]>"), " <>");
+	assert_string_equal(short_of("<a[<b[<c>]>]>"), "<c>");
 	assert_string_equal(short_of("<>"), "");
 	assert_string_equal(short_of("<"), "");
 	assert_string_equal(short_of(""), "");
@@ -407,11 +515,15 @@ int main(void)
 		cmocka_unit_test(patterns_are_spelled_out_over_the_types_of_the_worker),
 		cmocka_unit_test(conditions_on_captured_words_leave_the_types_they_hold_for),
 		cmocka_unit_test(other_conditions_are_kept_as_written),
+		cmocka_unit_test(what_is_no_condition_is_left_out),
 		cmocka_unit_test(a_name_with_another_meaning_narrows_nothing),
 		cmocka_unit_test(steps_in_steps_are_gone_through),
 		cmocka_unit_test(alarms_programs_and_groups_are_found),
 		cmocka_unit_test(same_as_after_is_followed),
 		cmocka_unit_test(same_as_after_in_a_circle_ends),
+		cmocka_unit_test(same_as_after_is_followed_so_far_and_no_further),
+		cmocka_unit_test(steps_in_steps_have_a_bottom),
+		cmocka_unit_test(steps_without_end_are_a_limit),
 		cmocka_unit_test(what_is_no_rule_is_skipped_and_counted),
 		cmocka_unit_test(a_file_without_rules_is_an_empty_flow),
 		cmocka_unit_test(a_file_that_is_no_mapping_is_refused_with_its_place),

@@ -131,10 +131,11 @@ static const char *const operations[] = {
 	"contains",
 };
 
-/* Of the words that may follow `is` (next_workers.yaml(5)), those that do not compare with a text. */
+/* Of the words that may follow `is` (next_workers.yaml(5)), those that do not compare with a text; or that do, but
+ * with more blanks between them than here. What is quoted is not unquoted here. */
 static bool is_other_kind(struct span operand)
 {
-	static const char *const begins[] = { "in ", "not in ", "the last day of the month",
+	static const char *const begins[] = { "in ", "not ", "one of ", "the last day of the month",
 		"before ", "after ", "set", "missing" };
 
 	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
@@ -168,6 +169,7 @@ bool flow_condition_read(const char *text, struct flow_condition *ret_condition)
 		condition.operation = (struct span){ rest.text, len };
 		condition.operand = span_trim((struct span){ rest.text + len, rest.len - len });
 		if (memchr(condition.operand.text, '<', condition.operand.len) != NULL ||
+			memchr(condition.operand.text, '"', condition.operand.len) != NULL ||
 			is_other_kind(condition.operand))
 			return false;
 		*ret_condition = condition;
