@@ -189,6 +189,46 @@ static void a_decision_comes_back_from_json(void **state)
 		"awaken {a b} {5} {true}");
 }
 
+static void a_program_launches_so_many_and_no_more(void **state)
+{
+	struct rules_decision decision = { 0 };
+	struct error error = { 0 };
+	struct buffer text;
+
+	buffer_init(&text);
+	buffer_append_text(&text, "{\"next\": [");
+	for (int i = 0; i < 10000; i++)
+		buffer_append_text(&text, i > 0 ? ",0" : "0");
+	/* Each is looked at. */
+	buffer_append_text(&text, "]}");
+	assert_int_equal(rules_decision_from_json(text.data, text.len, &config, &decision, &error),
+		NC_ERR_INVALID);
+	text.len -= strlen("]}");
+	buffer_append_text(&text, ",0]}");
+	assert_int_equal(rules_decision_from_json(text.data, text.len, &config, &decision, &error),
+		NC_ERR_LIMIT);
+	assert_string_equal(error.text, "the program launches more than 10000 workers");
+	assert_int_equal(decision.count, 0);
+	buffer_finish(&text);
+}
+
+static void settings_of_a_group_are_kept_in_json(void **state)
+{
+	assert_string_equal(
+		to_json("    hold until all have ended: [awaken]\n    when given up: release\n",
+			""),
+		"{\"next\": [], \"hold until\": [\"awaken\"], \"groups\": [{\"hold until\": [\"awaken\"], "
+		"\"if one fails\": \"go on\", \"give up after\": \"86400 s\", \"when given up\": "
+		"\"release\"}], \"alarms\": []}");
+	assert_string_equal(
+		to_json("    hold until all have ended: [awaken]\n    give up after: 5 s\n", ""),
+		"{\"next\": [], \"hold until\": [\"awaken\"], \"groups\": [{\"hold until\": [\"awaken\"], "
+		"\"if one fails\": \"go on\", \"give up after\": \"5 s\", \"when given up\": "
+		"\"drop\"}], \"alarms\": []}");
+	assert_string_equal(from_json("{\"groups\": [{\"hold until\": [\"sleep  failure\"]}]}"),
+		"hold decide with: {sleep failure} go on 86400000 drop");
+}
+
 static void what_a_program_prints_is_checked(void **state)
 {
 	static const char *const outputs[] = { "", "[]", "{", "null", "{\"nxt\": []}",
@@ -207,8 +247,17 @@ static void what_a_program_prints_is_checked(void **state)
 		"{\"groups\": [{\"hold until\": [\"awaken\"], \"give up after\": \"x\"}]}",
 		"{\"groups\": [{\"hold until\": [\"awaken\"], \"when given up\": \"x\"}]}",
 		"{\"groups\": [{\"hold until\": [\"awaken\"], \"more\": \"x\"}]}",
-		"{\"alarms\": \"x\"}", "{\"alarms\": [\"\"]}", "{\"alarms\": [[]]}",
-		"{\"decide with\": [[\"x\"]]}", "{} {}" };
+		"{\"groups\": [{\"hold until\": []}]}",
+		"{\"groups\": [{\"hold until\": [\"awaken\"], \"if one fails\": true}]}",
+		"{\"groups\": [{\"hold until\": [\"awaken\"], \"give up after\": 5}]}",
+		"{\"groups\": [{\"hold until\": [\"awaken\"], \"when given up\": null}]}",
+		"{\"groups\": [{\"hold until\": [\"awaken\"], \"give up after\": \"0 s\"}]}",
+		"{\"next\": [5]}", "{\"next\": [{\"worker\": \"awaken\", \"host\": 5}]}",
+		"{\"next\": [{\"args\": []}]}",
+		"{\"next\": [{\"worker\": \"awaken\", \"args\": null}]}",
+		"{\"next\": [{\"worker\": \"awaken\", \"args\": {}}]}", "{\"alarms\": \"x\"}",
+		"{\"alarms\": [\"\"]}", "{\"alarms\": [[]]}", "{\"decide with\": [[\"x\"]]}",
+		"{} {}" };
 
 	for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
 		if (strncmp(from_json(outputs[i]),
@@ -319,6 +368,8 @@ int main(void)
 		cmocka_unit_test(what_fails_behind_it_declares_no_group),
 		cmocka_unit_test(a_decision_is_printed_as_json),
 		cmocka_unit_test(a_decision_comes_back_from_json),
+		cmocka_unit_test(a_program_launches_so_many_and_no_more),
+		cmocka_unit_test(settings_of_a_group_are_kept_in_json),
 		cmocka_unit_test(what_a_program_prints_is_checked),
 		cmocka_unit_test(r21_without_memory_a_pattern_is_not_taken_for_another),
 		cmocka_unit_test(r21_without_memory_what_a_program_says_is_not_taken_for_wrong),

@@ -306,10 +306,16 @@ static enum nc_err take_settings(
 	const char *fails = value_as_text(value_map_get(map, keys[1]), "go on");
 	const char *after = value_as_text(value_map_get(map, keys[2]), "24 h");
 	const char *given_up = value_as_text(value_map_get(map, keys[3]), "drop");
+	bool well = true;
 
+	for (size_t i = 1; i < ARRAY_LEN(keys); i++) {
+		const struct value *setting = value_map_get(map, keys[i]);
+
+		well = well && (setting == NULL || value_is(setting, VALUE_TEXT));
+	}
 	group->drop_if_one_fails = strcmp(fails, "drop") == 0;
 	group->release_when_given_up = strcmp(given_up, "release") == 0;
-	if ((!group->drop_if_one_fails && strcmp(fails, "go on") != 0) ||
+	if (!well || (!group->drop_if_one_fails && strcmp(fails, "go on") != 0) ||
 		(!group->release_when_given_up && strcmp(given_up, "drop") != 0) ||
 		!duration_parse(after, &group->give_up_after_ms) || group->give_up_after_ms <= 0)
 		return wrong(in, "a group has a setting that is none of the language");
