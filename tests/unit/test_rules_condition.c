@@ -48,6 +48,24 @@ static void texts_are_compared(void **state)
 	assert_string_equal(holds("<payload> is \"\"", "''"), "yes");
 	assert_string_equal(holds("<payload> is \"is set\"", "is set"), "yes");
 	assert_string_equal(holds("\"it is\" is in <payload>", "so it is"), "yes");
+	assert_string_equal(holds("\"it is <payload>\" is it is so", "so"), "yes");
+	assert_string_equal(holds("notx is <payload>", "notx"), "yes");
+	assert_string_equal(holds("<payload> is is not set", "is not set"), "yes");
+	assert_string_equal(holds("<payload>is a", "a"), "yes");
+}
+
+/* Words that begin like those of a condition are part of the text. */
+static void words_of_a_condition_stand_alone(void **state)
+{
+	assert_string_equal(holds("isn is <payload>", "isn"), "yes");
+	assert_string_equal(holds("<payload> is set ok", "set ok"), "yes");
+	assert_string_equal(holds("<payload> is a andx <today>", "a"), "no");
+	assert_string_equal(holds("<payload> is and  ", "and"), "yes");
+	assert_string_equal(holds("<payload> is a and not", "a and not"), "yes");
+	assert_string_equal(holds("<payload> is b and nothing", "b and nothing"), "yes");
+	assert_string_equal(holds("<payload> is \"a", "'\"a'"), "yes");
+	assert_fails("<payload> isnt a", "", "is no condition");
+	assert_fails("\"<payload is a", "", "has no end");
 }
 
 static void scalars_are_compared_as_they_are_written(void **state)
@@ -73,6 +91,11 @@ static void one_of_several_texts_is_found(void **state)
 	assert_string_equal(holds("<payload> is not one of a, b", "a"), "no");
 	assert_string_equal(holds("<payload> is one of a, \"b, c\"", "'b, c'"), "yes");
 	assert_string_equal(holds("a is one of <payload[x]>, <payload[y]>", "{x: b, y: a}"), "yes");
+	assert_string_equal(holds("<payload> is one of \"a, b\"  , c", "'a, b'"), "yes");
+	assert_string_equal(holds("<payload> is one of \"a, b\" c, d", "'b\" c'"), "yes");
+	assert_string_equal(holds("<payload> is one of a, \"\"", "''"), "yes");
+	assert_fails("<payload> is one of a,", "", "something is missing");
+	assert_fails("<payload> is one of a, <b", "", "has no end");
 }
 
 static void what_is_in_something_is_found(void **state)
@@ -89,7 +112,12 @@ static void what_is_in_something_is_found(void **state)
 	assert_string_equal(holds("<payload> contains a", "[a]"), "yes");
 	assert_string_equal(holds("<payload> contains forecast", "my forecast2"), "yes");
 	assert_string_equal(holds("<payload> contains z", "abc"), "no");
+	assert_string_equal(holds("5 is in <payload>", "[4, 5]"), "yes");
+	assert_string_equal(holds("6 is in <payload>", "{4: a, 5: b}"), "no");
+	assert_string_equal(holds("a is in <payload>x", "b"), "no");
 	assert_fails("a is in <payload>", "null", "nothing");
+	assert_fails("<payload[a]> is in <payload>", "{b: 1}", "finds nothing");
+	assert_fails("a is in <payload[a]>", "{b: 1}", "finds nothing");
 }
 
 static void ends_of_texts_are_found(void **state)
@@ -99,6 +127,8 @@ static void ends_of_texts_are_found(void **state)
 	assert_string_equal(holds("<payload> ends with cast", "forecast"), "yes");
 	assert_string_equal(holds("<payload> ends with my forecast", "forecast"), "no");
 	assert_string_equal(holds("not <payload> ends with cast", "forecast"), "no");
+	assert_string_equal(holds("<payload> ends with cost", "forecast"), "no");
+	assert_fails("<payload> ends with <payload[a]>", "x", "finds nothing");
 }
 
 static void what_is_there_is_set(void **state)
@@ -133,7 +163,11 @@ static void dates_are_compared(void **state)
 	assert_string_equal(holds("<payload> is after <today>", "20261125"), "yes");
 	assert_string_equal(holds("<payload> is after <today>", "20261124"), "no");
 	assert_string_equal(holds("2026-11-23 is before <today>", ""), "yes");
+	assert_string_equal(holds("<payload>-01 is before <today>", "'2026-11'"), "yes");
 	assert_fails("<payload> is before <today>", "'2024-02-30'", "impossible date");
+	assert_fails("<today> is after <payload>", "soon", "<payload> is to be a date");
+	assert_fails("<today> is after <payload>-01", "soon", "<<payload>-01> is to be a date");
+	assert_fails("<payload[a]> is after <today>", "soon", "finds nothing");
 }
 
 static void a_bare_placeholder_is_true_or_false(void **state)
@@ -142,6 +176,7 @@ static void a_bare_placeholder_is_true_or_false(void **state)
 	assert_string_equal(holds("<payload>", "off"), "no");
 	assert_string_equal(holds("not <payload>", "off"), "yes");
 	assert_string_equal(holds("<payload>", "'true'"), "yes");
+	assert_string_equal(holds("<payload>", "'false'"), "no");
 	assert_fails("<payload>", "'yes'", "true or false");
 	assert_fails("<payload>", "1", "true or false");
 	assert_fails("<payload>", "", "true or false");
@@ -168,7 +203,9 @@ static void what_is_no_condition_is_found_at_the_load(void **state)
 	static const char *const conditions[] = { "a is a", "<payload> is", "is <payload>",
 		"<payload> ok", "<payload><today>", "<payload> is in", "<payload> is one of a,, b",
 		"not", "<payload> is a and <today> is b", "<payload> is set or not <today> is set",
-		"", "<payload> is before yesterday", "<payload> is after 2023-02-29" };
+		"", "<payload> is before yesterday", "<payload> is after 2023-02-29",
+		"yesterday is before <today>", "<payload> is \"b\" or <today> is c", "is",
+		"<payload> is set and <today>", "not <payload", "\"\" is \"\"" };
 
 	for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
 		if (strncmp(holds(conditions[i], ""), "r.yaml:4:9: ", 12) != 0)
@@ -179,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_compared),
+		cmocka_unit_test(words_of_a_condition_stand_alone),
 		cmocka_unit_test(scalars_are_compared_as_they_are_written),
 		cmocka_unit_test(one_of_several_texts_is_found),
 		cmocka_unit_test(what_is_in_something_is_found),

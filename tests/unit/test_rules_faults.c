@@ -41,7 +41,7 @@ static const char good[] =
 	"      - <payload[path] | parent name | date from YYYYMMDD> is after 2024-02-28\n"
 	"      - x<cycle> is not x<host>\n"
 	"    launch:\n"
-	"      - awaken \"two words\" x<cycle>y [--kind <kinds[0]>] [--no <payload[no]>] <kinds | last>\n"
+	"      - awaken \"two words\" \"\" x<cycle>y [--kind <kinds[0]>] [--no <payload[no]>] <kinds | last>\n"
 	"      - on host: <host | lower>\n"
 	"        launch:\n"
 	"          - awaken <payload[dates] | latest> <payload[dates] | earliest | as YYYY-MMMM>\n"
@@ -75,7 +75,7 @@ static const char good[] =
 
 static const char good_payload[] =
 	"{run date: 2024-02-29, host: Orca, hosts: {salish: yes, Orca: 'true'}, names: {Orca: whale},"
-	" numbers: [4, 5], path: /a/20240229/06, dates: [20240101, 2024-01-03, 2024-01-02], one: [x/y]}";
+	" numbers: [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 5], path: /a/20240229/06, dates: [20240101, 2024-01-03, 2024-01-02], one: [x/y]}";
 
 /* Everything that can be wrong with a file of rules. */
 static const char bad[] = "sleep:\n"
@@ -111,11 +111,11 @@ static const char bad[] = "sleep:\n"
 			  "    alarm: []\n";
 
 static const char good_decision[] =
-	"awaken {two words} {x06y} {--kind} {06} {long}; "
+	"awaken {two words} {} {x06y} {--kind} {06} {long}; "
 	"awaken@salish {2024-01-03} {2024-January}; "
 	"awaken@salish {2024-02-27}; "
 	"awaken@salish {2024-02-29} {salish}; "
-	"awaken {two words} {x06y} {--kind} {WHALE} {061}; "
+	"awaken {two words} {} {x06y} {--kind} {WHALE} {061}; "
 	"awaken@orca {2024-01-03} {2024-January}; "
 	"awaken@orca {2024-02-27}; "
 	"awaken@orca {y} {c d} {20}; "
@@ -516,6 +516,48 @@ static void r21_without_memory_an_error_is_no_other_one(void **state)
 	}
 }
 
+/* --- work that runs out --- */
+
+enum {
+	WORK_MOST_OF_A_MESSAGE = 100000, /* next_workers.yaml(5) */
+};
+
+/* A rule before the others uses up all but a little of the work that one message may take, and then less and less:
+ * so it ends in each part of the others in turn. */
+static void r13_wherever_the_work_ends_nothing_is_decided(void **state)
+{
+	struct buffer text;
+	struct value *many = value_list();
+	struct rules *working = NULL;
+	struct error error = { 0 };
+	enum nc_err err = NC_ERR_LIMIT;
+	unsigned left = 0;
+
+	buffer_init(&text);
+	buffer_printf(&text, "sleep:\n  - on: success <w>\n    for each x in: <payload[many]>\n%s",
+		good + strlen("sleep:\n"));
+	assert_int_equal(
+		rules_read("r.yaml", text.data, text.len, &config, &working, NULL, NULL), NC_OK);
+	for (int i = 0; i < WORK_MOST_OF_A_MESSAGE; i++)
+		assert_int_equal(value_list_append(many, value_null()), NC_OK);
+	assert_int_equal(value_map_put(payload, "many", many), NC_OK);
+	for (left = 0; err == NC_ERR_LIMIT; left++) {
+		value_list_truncate(many, WORK_MOST_OF_A_MESSAGE - left);
+		buffer_clear(&said);
+		err = apply(working, "success 06", payload, &error);
+		if (err == NC_ERR_LIMIT) {
+			assert_non_null(
+				strstr(error.text, "need more than 100000 look-ups and rounds"));
+			assert_string_equal(said.data, "");
+		}
+	}
+	assert_int_equal(err, NC_OK);
+	assert_true(left > 80);
+	assert_non_null(strstr(said.data, "alarm Orca has slept on 2024-03-01"));
+	rules_destroy(working);
+	buffer_finish(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +574,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(r21_without_memory_there_is_no_flow, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r21_without_memory_an_error_is_no_other_one, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r13_wherever_the_work_ends_nothing_is_decided, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("rules_faults", tests, NULL, NULL);

@@ -37,6 +37,16 @@ static void assert_fails(const char *placeholder, const char *payload, const cha
 		fail_msg("<%s> of %s: %s", placeholder, payload, said);
 }
 
+/* It is no rule at all. */
+static void assert_refused(const char *placeholder, const char *with)
+{
+	const char *said = value_of(placeholder, "");
+
+	if (strncmp(said, "r.yaml:4:9: ", 12) != 0 || strstr(said, with) == NULL ||
+		strstr(said, "(rule 1 of sleep)") != NULL)
+		fail_msg("<%s>: %s", placeholder, said);
+}
+
 static void a_date_is_moved_by_days(void **state)
 {
 	assert_string_equal(value_of("today", ""), "2026-11-24");
@@ -48,6 +58,36 @@ static void a_date_is_moved_by_days(void **state)
 	assert_string_equal(
 		value_of("payload[run date] + 1 day", "run date: 2024-02-28"), "2024-02-29");
 	assert_string_equal(value_of("payload[a - b] + 1 day", "a - b: 2023-02-28"), "2023-03-01");
+	assert_string_equal(value_of("today | + 1\tday", ""), "2026-11-25");
+	assert_string_equal(value_of("today | -  0001   days", ""), "2026-11-23");
+}
+
+static void what_moves_no_date_is_found_at_the_load(void **state)
+{
+	static const char *const moves[] = { "today + x days", "today | plus", "today | minus",
+		"today | plus 3", "today + 3", "today + 3x days", "today + 3 dai", "today + 3 dayz",
+		"today + 3 weeks", "today + 12345678 days", "today | -3 days", "today | +",
+		"today | minus -1 days" };
+
+	for (size_t i = 0; i < ARRAY_LEN(moves); i++)
+		assert_refused(moves[i], "does not move a date");
+}
+
+static void a_filter_that_is_none_is_found_at_the_load(void **state)
+{
+	static const char *const filters[] = { "today | asYYYY", "today | as", "today | lowers",
+		"today | low", "today | plusses 3 days", "today | plu 3 days", "today | date from",
+		"today | date fromYYYY", "today | first of months" };
+
+	for (size_t i = 0; i < ARRAY_LEN(filters); i++)
+		assert_refused(filters[i], "there is no filter `");
+	assert_refused("today | uper", "did you mean `upper`?");
+	assert_refused("today | ", "nothing stands behind");
+	assert_refused("today +1 day", "nothing called `today +1 day`");
+	assert_refused("today+ 1 day", "nothing called `today+ 1 day`");
+	assert_refused("today +", "nothing called `today +`");
+	assert_refused("+ 1 day", "");
+	assert_refused("payload] | lower", "");
 }
 
 static void a_date_is_printed_in_a_format(void **state)
@@ -59,6 +99,12 @@ static void a_date_is_printed_in_a_format(void **state)
 	assert_string_equal(value_of("today | as the DD of MMMM", ""), "the 24 of November");
 	assert_string_equal(value_of("payload | as DDDD", "2024-01-01"), "001");
 	assert_string_equal(value_of("today | as YYYY-MM-01", ""), "2026-11-01");
+	/* One letter alone is no part of a date. */
+	assert_string_equal(value_of("today | as DD M Y D", ""), "24 M Y D");
+	assert_refused("today | as YYY", "letters that mean no part of a date");
+	assert_refused("today | as DDDDD", "letters that mean no part of a date");
+	assert_refused("today | as noon", "has no part of a date in it");
+	assert_refused("today | as M", "has no part of a date in it");
 }
 
 static void a_text_is_read_as_a_date(void **state)
@@ -78,6 +124,69 @@ static void a_text_is_read_as_a_date(void **state)
 	assert_fails("payload | date from YYYY-DDDD", "2023-000", "impossible date");
 	assert_fails("payload | date from YYYYMMDD DDDD", "20240229 061", "impossible date");
 	assert_fails("payload | date from YYYYMMDD", "null", "a filter takes a text");
+}
+
+static void a_format_to_read_says_which_day(void **state)
+{
+	static const char *const formats[] = { "MM-DD", "DDDD", "YYYY", "YY", "YYYY-MM", "YYYY-DD",
+		"YYYY MMM", "YY MMMM", "YYYY" };
+	char placeholder[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		snprintf(placeholder, sizeof(placeholder), "payload | date from %s", formats[i]);
+		assert_refused(placeholder, "does not say which day");
+	}
+	assert_string_equal(value_of("payload | date from YYDDDD", "'69001'"), "1969-01-01");
+	assert_string_equal(
+		value_of("payload | date from MMMM DD, YY", "december 31, 00"), "2000-12-31");
+	assert_string_equal(value_of("payload | date from M YYYYMMDD", "M 20240229"), "2024-02-29");
+}
+
+static void every_part_of_a_date_is_read_as_it_is_written(void **state)
+{
+	static const char *const not_of_the_form[][2] = {
+		{ "YYYY-MM-DD", "2o24-02-29" },
+		{ "YYYY-MM-DD", "202-02-29" },
+		{ "YYYY-MM-DD", "2024-x2-29" },
+		{ "YYYY-MM-DD", "2024-02-2x" },
+		{ "YYYY-MM-DD", "2024/02/29" },
+		{ "YY-MM-DD", ":4-02-29" },
+		{ "YYYY-DDDD", "2024-06" },
+		{ "DDMMMYY", "29fbe24" },
+		{ "DD MMMM YYYY", "29 Feb 2024" },
+		{ "M YYYYMMDD", "D 20240229" },
+	};
+	static const char *const impossible[][2] = {
+		{ "YYYY-DDDD", "0000-001" },
+		{ "YYYY-DDDD", "9999-366" },
+		{ "YYYY-MM-DD", "0000-01-01" },
+		{ "YYYY-MM-DD", "2024-00-01" },
+		{ "YYYY-MM-DD", "2024-13-01" },
+		{ "YYYY-MM-DD", "2024-01-00" },
+		{ "YYYYMMDD YYYY", "20240229 2023" },
+		{ "YYYY MM MMM DD", "2024 02 mar 01" },
+		{ "YYYY-DDDD MM", "2024-061 02" },
+		{ "YYYY-DDDD DD", "2024-061 02" },
+	};
+	char placeholder[80], payload[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(not_of_the_form); i++) {
+		snprintf(placeholder, sizeof(placeholder), "payload | date from %s",
+			not_of_the_form[i][0]);
+		snprintf(payload, sizeof(payload), "'%s'", not_of_the_form[i][1]);
+		assert_fails(placeholder, payload, "is not of the form");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(impossible); i++) {
+		snprintf(placeholder, sizeof(placeholder), "payload | date from %s",
+			impossible[i][0]);
+		snprintf(payload, sizeof(payload), "'%s'", impossible[i][1]);
+		assert_fails(placeholder, payload, "is an impossible date");
+	}
+	/* A part may come twice, when both say the same. */
+	assert_string_equal(
+		value_of("payload | date from YYYY/YYYYMMDD", "2024/20240229"), "2024-02-29");
+	assert_string_equal(
+		value_of("payload | date from YYYY-DDDD MM DD", "2024-061 03 01"), "2024-03-01");
 }
 
 static void ends_of_the_month_are_found(void **state)
@@ -104,6 +213,7 @@ static void texts_change_their_case(void **state)
 	assert_string_equal(value_of("payload | lower", "ABC def"), "abc def");
 	assert_string_equal(value_of("payload | upper", "abc-é1"), "ABC-é1");
 	assert_string_equal(value_of("payload | upper", "true"), "TRUE");
+	assert_string_equal(value_of("payload | lower", "''"), "");
 	assert_fails("payload | upper", "{a: b}", "a filter takes a text");
 }
 
@@ -117,6 +227,9 @@ static void parts_of_a_path_are_found(void **state)
 	assert_fails("payload | parent name", "06", "finds nothing");
 	assert_fails("payload | parent name", "/06", "finds nothing");
 	assert_fails("payload | name", "/", "finds nothing");
+	assert_fails("payload | parent name", "///", "finds nothing");
+	assert_fails("payload | parent name", "//a//", "finds nothing");
+	assert_fails("payload | parent name", "''", "finds nothing");
 	assert_fails("payload | name", "''", "finds nothing");
 }
 
@@ -142,6 +255,10 @@ static void the_latest_of_dates_is_found(void **state)
 		value_of("payload | earliest", "{2024-02-28: a, 2023-12-31: b}"), "2023-12-31");
 	assert_string_equal(
 		value_of("payload | latest | as YYYYMMDD", "!!set {2024-02-28}"), "20240228");
+	assert_string_equal(value_of("payload | earliest", "[2024-02-28, 2024-03-01, 2024-02-27]"),
+		"2024-02-27");
+	assert_string_equal(
+		value_of("payload | latest", "[2024-02-28, 2024-02-27, 2024-02-28]"), "2024-02-28");
 	assert_fails("payload | latest", "[2024-02-28, a]", "to be a date");
 }
 
@@ -202,8 +319,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_date_is_moved_by_days),
+		cmocka_unit_test(what_moves_no_date_is_found_at_the_load),
+		cmocka_unit_test(a_filter_that_is_none_is_found_at_the_load),
 		cmocka_unit_test(a_date_is_printed_in_a_format),
 		cmocka_unit_test(a_text_is_read_as_a_date),
+		cmocka_unit_test(a_format_to_read_says_which_day),
+		cmocka_unit_test(every_part_of_a_date_is_read_as_it_is_written),
 		cmocka_unit_test(ends_of_the_month_are_found),
 		cmocka_unit_test(a_date_must_be_one),
 		cmocka_unit_test(texts_change_their_case),
