@@ -1,6 +1,7 @@
 /*
  * System calls that fail on demand, for tests: the N-th call from now that changes a file fails (open with
- * O_CREAT or O_TMPFILE, write, rename, linkat, unlink, mkdir). Include it in one source file of a test
+ * O_CREAT or O_TMPFILE, write, rename, linkat, unlink, mkdir), or that locks one or looks at its lock (those of open
+ * files, F_OFD_...). Include it in one source file of a test
  * program: it defines these functions for the whole process. Beside it, what tests of files need: how many
  * descriptors are open.
  */
@@ -94,6 +95,19 @@ int unlink(const char *path)
 int mkdir(const char *path, mode_t mode)
 {
 	return call_fails_now() ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *); /* an int is passed in the same way */
+	va_end(arguments);
+	if ((command == F_OFD_SETLK || command == F_OFD_GETLK) && call_fails_now())
+		return -1;
+	return (int)syscall(SYS_fcntl, fd, command, argument);
 }
 
 static int count_descriptors(void)

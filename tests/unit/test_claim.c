@@ -16,6 +16,7 @@
 
 #include "core/system/id.h"
 #include "core/work/claim.h"
+#include "failing_malloc.h"
 #include "failing_sys.h"
 
 static char directory[64], id[ID_TEXT_SIZE];
@@ -240,11 +241,99 @@ static void a_file_system_without_unnamed_files_will_do(void **state)
 	assert_int_equal(look(), CLAIM_FREE);
 }
 
+/* Nor does it when the name that the file would have for a moment is taken, or too long. */
+static void without_unnamed_files_a_name_that_cannot_be_is_said(void **state)
+{
+	struct error error = { 0 };
+	char path[200], name[300], deep[800];
+	int fd = -1, descriptors = count_descriptors(), len;
+
+	path_of("", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(name, sizeof(name), "%s/.%s.%ld", path, id, (long)getpid());
+	assert_int_equal(mkdir(name, 0700), 0);
+	calls_fail_at(1, EOPNOTSUPP);
+	assert_int_equal(claim_take(directory, id, &fd, &error), NC_ERR_SYSTEM);
+	assert_true(calls_have_failed());
+	assert_int_equal(error.sys_errno, EEXIST);
+	assert_non_null(strstr(error.text, name));
+	assert_int_equal(rmdir(name), 0);
+	/* The same directory by a long name. */
+	len = snprintf(deep, sizeof(deep), "%s", directory);
+	while (len < 600)
+		len += snprintf(deep + len, sizeof(deep) - (size_t)len, "/.");
+	calls_fail_at(1, EOPNOTSUPP);
+	assert_int_equal(claim_take(deep, id, &fd, &error), NC_ERR_LIMIT);
+	assert_true(calls_have_failed());
+	assert_non_null(strstr(error.text, "the name is too long: /tmp/"));
+	assert_int_equal(fd, -1);
+	assert_int_equal(look(), CLAIM_NONE);
+	assert_int_equal(count_descriptors(), descriptors);
+}
+
+/* Nobody knows who holds it: that is said, and not that it is free. */
+static void r3_a_lock_that_cannot_be_looked_at_is_not_a_free_claim(void **state)
+{
+	enum claim_state claim = CLAIM_NONE;
+	int fd = -1, shared = -1, descriptors;
+
+	assert_int_equal(claim_take(directory, id, &fd, NULL), NC_OK);
+	descriptors = count_descriptors();
+	for (long nth = 1; nth <= 2; nth++) {
+		struct error error = { 0 };
+
+		calls_fail_at(nth, EIO);
+		assert_int_equal(claim_look(directory, id, &claim, &error), NC_ERR_SYSTEM);
+		assert_true(calls_have_failed());
+		assert_int_equal(error.sys_errno, EIO);
+		assert_int_equal(claim, CLAIM_NONE); /* untouched */
+	}
+	calls_fail_at(1, ENOLCK);
+	assert_int_equal(claim_share(fd, &shared, NULL), NC_ERR_SYSTEM);
+	assert_true(calls_have_failed());
+	assert_int_equal(shared, -1);
+	assert_int_equal(count_descriptors(), descriptors);
+	assert_int_equal(look(), CLAIM_HELD);
+	assert_int_equal(close(fd), 0);
+}
+
+static void r21_without_memory_nothing_is_claimed(void **state)
+{
+	int descriptors = count_descriptors(), refusals = 0;
+	bool failed = FAILING_MALLOC;
+
+	for (long nth = 1; failed; nth++) {
+		enum claim_state claim = CLAIM_HELD;
+		struct error error = { 0 };
+		int fd = -1;
+		enum nc_err err;
+
+		memory_fail_at(nth);
+		err = claim_take(directory, id, &fd, &error);
+		failed = memory_has_failed();
+		assert_int_equal(err, failed ? NC_ERR_NOMEM : NC_OK);
+		assert_int_equal(memory_outstanding(), 0);
+		refusals += failed;
+		if (err == NC_OK)
+			break;
+		assert_int_equal(fd, -1);
+		memory_fail_at(1);
+		assert_int_equal(claim_look(directory, id, &claim, NULL), NC_ERR_NOMEM);
+		assert_int_equal(claim, CLAIM_HELD);
+		assert_true(memory_has_failed());
+		assert_int_equal(look(), CLAIM_NONE);
+		assert_int_equal(count_descriptors(), descriptors);
+	}
+	assert_true(refusals >= 3 || !FAILING_MALLOC);
+}
+
 /* Whichever call fails: nothing is claimed, or all of it, and nothing is left open or lying around. */
 static void r20_a_call_that_fails_leaves_no_half_claim(void **state)
 {
 	int descriptors = count_descriptors(), failures = 0;
+	char path[200];
 
+	path_of("", path);
 	for (long nth = 1;; nth++) {
 		struct error error = { 0 };
 		int fd = -1;
@@ -260,6 +349,7 @@ static void r20_a_call_that_fails_leaves_no_half_claim(void **state)
 			assert_int_equal(claim_remove(directory, id, NULL), NC_OK);
 			if (!failed)
 				break;
+			(void)rmdir(path);
 			continue;
 		}
 		failures++;
@@ -268,8 +358,9 @@ static void r20_a_call_that_fails_leaves_no_half_claim(void **state)
 		assert_int_equal(error.sys_errno, ENOSPC);
 		assert_int_equal(look(), CLAIM_NONE);
 		assert_int_equal(count_descriptors(), descriptors);
+		(void)rmdir(path); /* each time it is the first claim */
 	}
-	assert_true(failures >= 2);
+	assert_true(failures >= 4); /* folder, draft, lock, link */
 }
 
 int main(void)
@@ -289,6 +380,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(s5_a_link_in_its_place_is_not_followed, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_file_system_without_unnamed_files_will_do, begin, end),
+		cmocka_unit_test_setup_teardown(
+			without_unnamed_files_a_name_that_cannot_be_is_said, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r3_a_lock_that_cannot_be_looked_at_is_not_a_free_claim, begin, end),
+		cmocka_unit_test_setup_teardown(r21_without_memory_nothing_is_claimed, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_a_call_that_fails_leaves_no_half_claim, begin, end),
 	};

@@ -15,6 +15,7 @@
 #include "core/system/file.h"
 #include "core/system/id.h"
 #include "core/work/exit_record.h"
+#include "failing_malloc.h"
 #include "failing_sys.h"
 
 static char directory[64], id[ID_TEXT_SIZE], path[200];
@@ -109,6 +110,8 @@ static void s5_it_is_of_its_launch_or_refused(void **state)
 
 	assert_int_equal(exit_record_write(directory, "../x", record, NULL), NC_ERR_INVALID);
 	assert_int_equal(exit_record_write(directory, id, record, NULL), NC_ERR_INVALID);
+	assert_int_equal(exit_record_write(directory, NULL, record, NULL), NC_ERR_INVALID);
+	assert_int_equal(exit_record_write(directory, id, NULL, NULL), NC_ERR_INVALID);
 	assert_int_equal(exit_record_read(directory, "../x", &read, NULL), NC_ERR_INVALID);
 	assert_int_equal(exit_record_remove(directory, "../x", NULL), NC_ERR_INVALID);
 	value_destroy(record);
@@ -140,6 +143,38 @@ static void r20_a_call_that_fails_leaves_the_old_or_the_new_one(void **state)
 	value_destroy(new);
 }
 
+static void r21_without_memory_there_is_no_half_record(void **state)
+{
+	struct value *old = make_record(id, 1), *new = make_record(id, 2);
+	bool failed = FAILING_MALLOC;
+	long refusals = 0;
+
+	for (long nth = 1; failed; nth++) {
+		struct value *record = NULL;
+		struct error error = { 0 };
+		enum nc_err err;
+
+		assert_int_equal(exit_record_write(directory, id, old, NULL), NC_OK);
+		memory_fail_at(nth);
+		err = exit_record_write(directory, id, new, &error);
+		failed = memory_has_failed();
+		assert_int_equal(err, failed ? NC_ERR_NOMEM : NC_OK);
+		assert_int_equal(memory_outstanding(), 0);
+		assert_int_equal(read_status(), failed ? 1 : 2);
+		refusals += failed;
+		memory_fail_at(nth);
+		err = exit_record_read(directory, id, &record, &error);
+		failed = memory_has_failed() || failed;
+		assert_true(err == NC_OK || (failed && err == NC_ERR_NOMEM && record == NULL));
+		value_destroy(record);
+		assert_int_equal(memory_outstanding(), 0);
+		refusals += err != NC_OK;
+	}
+	assert_true(refusals > 10 || !FAILING_MALLOC);
+	value_destroy(old);
+	value_destroy(new);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +185,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(s5_it_is_of_its_launch_or_refused, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_a_call_that_fails_leaves_the_old_or_the_new_one, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r21_without_memory_there_is_no_half_record, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("exit_record", tests, NULL, NULL);

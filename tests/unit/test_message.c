@@ -229,6 +229,24 @@ static void r21_no_failed_allocation_is_taken_for_a_message(void **state)
 	}
 }
 
+static void a_message_without_a_payload_is_written_with_null(void **state)
+{
+	struct message message, read;
+	struct buffer out;
+
+	message_init(&message);
+	message.source = strdup("a");
+	message.type = strdup("b");
+	buffer_init(&out);
+	message_write(&message, &out);
+	assert_string_equal(out.data, "source: a\ntype: b\npayload: null\n");
+	assert_int_equal(message_read(out.data, out.len, &read, NULL), NC_OK);
+	assert_int_equal(value_kind(read.payload), VALUE_NULL);
+	message_finish(&message);
+	message_finish(&read);
+	buffer_finish(&out);
+}
+
 static void a_made_message_has_no_id_and_a_null_payload(void **state)
 {
 	struct message message;
@@ -257,6 +275,7 @@ int main(void)
 		cmocka_unit_test(writes_scalars_and_long_keys_as_payload),
 		cmocka_unit_test(times_keep_their_kind_in_a_payload),
 		cmocka_unit_test(r21_no_failed_allocation_is_taken_for_a_message),
+		cmocka_unit_test(a_message_without_a_payload_is_written_with_null),
 		cmocka_unit_test(a_made_message_has_no_id_and_a_null_payload),
 	};
 

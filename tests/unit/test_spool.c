@@ -1,4 +1,6 @@
 /* core/work/spool */
+#include <dirent.h>
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,6 +16,7 @@
 #include "core/system/door.h"
 #include "core/system/file.h"
 #include "core/work/spool.h"
+#include "failing_malloc.h"
 #include "failing_sys.h"
 
 static char directory[64], id[ID_TEXT_SIZE], path[200];
@@ -107,6 +110,77 @@ static void a_spool_that_cannot_be_read_is_no_empty_one(void **state)
 	assert_int_equal(unlink(folder), 0);
 }
 
+/* What reading a directory gives instead of a name; 0: it goes well. */
+static int read_errno;
+
+struct dirent *readdir(DIR *stream)
+{
+	struct dirent *(*next)(DIR * stream);
+	void *symbol = dlsym(RTLD_NEXT, "readdir");
+
+	if (read_errno != 0) {
+		errno = read_errno;
+		return NULL;
+	}
+	assert_non_null(symbol);
+	memcpy(&next, &symbol, sizeof(next));
+	return next(stream);
+}
+
+static void r6_a_spool_that_is_read_by_half_is_said_to_be(void **state)
+{
+	struct spool_list list = { 0 };
+	struct error error = { 0 };
+	int descriptors = count_descriptors();
+
+	assert_int_equal(spool_write(directory, id, "x", 1, NULL), NC_OK);
+	read_errno = EIO;
+	assert_int_equal(spool_list(directory, &list, &error), NC_ERR_SYSTEM);
+	read_errno = 0;
+	assert_int_equal(error.sys_errno, EIO);
+	assert_null(list.ids);
+	assert_int_equal(count_descriptors(), descriptors);
+	assert_int_equal(spool_list(directory, &list, &error), NC_OK);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.ids[0], id);
+	free(list.ids);
+}
+
+static void r21_without_memory_there_is_no_half_list(void **state)
+{
+	static const char *const ids[] = { "01a20eee-d6c7-729d-bbad-58403315bdaa",
+		"01a20eef-0000-729d-bbad-58403315bdaa", "01a20eef-0001-729d-bbad-58403315bdaa" };
+	bool failed = FAILING_MALLOC;
+	long refusals = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		assert_int_equal(spool_write(directory, ids[i], "x", 1, NULL), NC_OK);
+	for (long nth = 1; failed; nth++) {
+		struct spool_list list = { 0 };
+		struct error error = { 0 };
+		enum nc_err err;
+
+		memory_fail_at(nth);
+		err = spool_list(directory, &list, &error);
+		failed = memory_has_failed();
+		if (failed) {
+			refusals++;
+			/* The directory's own memory is the system's. */
+			assert_true(err == NC_ERR_NOMEM ||
+				    (err == NC_ERR_SYSTEM && error.sys_errno == ENOMEM));
+			assert_null(list.ids);
+		} else {
+			assert_int_equal(err, NC_OK);
+			assert_int_equal(list.count, ARRAY_LEN(ids));
+		}
+		free(list.ids);
+		assert_int_equal(memory_outstanding(), 0);
+	}
+	assert_true(refusals >= 4 || !FAILING_MALLOC);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		assert_int_equal(spool_remove(directory, ids[i], NULL), NC_OK);
+}
+
 static void r13_what_is_larger_than_a_message_is_not_read(void **state)
 {
 	char *large = calloc(1, DOOR_FRAME_MOST + 1);
@@ -167,6 +241,10 @@ int main(void)
 			end),
 		cmocka_unit_test_setup_teardown(
 			a_spool_that_cannot_be_read_is_no_empty_one, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r6_a_spool_that_is_read_by_half_is_said_to_be, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r21_without_memory_there_is_no_half_list, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r13_what_is_larger_than_a_message_is_not_read, begin, end),
 		cmocka_unit_test_setup_teardown(s5_what_is_no_id_becomes_no_path, begin, end),
