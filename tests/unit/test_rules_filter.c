@@ -165,6 +165,10 @@ static void every_part_of_a_date_is_read_as_it_is_written(void **state)
 		{ "YYYY-MM-DD", "2024-01-00" },
 		{ "YYYYMMDD YYYY", "20240229 2023" },
 		{ "YYYY MM MMM DD", "2024 02 mar 01" },
+		{ "YYYY MMMM DD MM", "2024 March 01 02" },
+		{ "YYYYMMDD YY", "20240229 23" },
+		{ "YYYYMMDD DD", "20240229 28" },
+		{ "YYYY-DDDD DDDD", "2024-061 062" },
 		{ "YYYY-DDDD MM", "2024-061 02" },
 		{ "YYYY-DDDD DD", "2024-061 02" },
 	};
@@ -185,6 +189,11 @@ static void every_part_of_a_date_is_read_as_it_is_written(void **state)
 	/* A part may come twice, when both say the same. */
 	assert_string_equal(
 		value_of("payload | date from YYYY/YYYYMMDD", "2024/20240229"), "2024-02-29");
+	assert_string_equal(
+		value_of("payload | date from YY MM MMM DD DD", "'24 02 Feb 29 29'"), "2024-02-29");
+	assert_string_equal(
+		value_of("payload | date from DDDD YYYY MMM MM YY DDDD", "061 2024 mar 03 24 061"),
+		"2024-03-01");
 	assert_string_equal(
 		value_of("payload | date from YYYY-DDDD MM DD", "2024-061 03 01"), "2024-03-01");
 }
