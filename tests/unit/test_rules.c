@@ -38,7 +38,8 @@ static void a_captured_word_can_be_used(void **state)
 
 static void choices_of_a_captured_word_are_kept_to(void **state)
 {
-	const char *rules = "sleep:\n  - on: 'success <c: 06 | 18>'\n    launch: awaken <c>\n";
+	const char *rules =
+		"sleep:\n  - on: 'success <c: noon | 06 | 18>'\n    launch: awaken <c>\n";
 
 	assert_string_equal(launches(rules, "success 06", ""), "awaken {06}");
 	assert_string_equal(launches(rules, "success 12", ""), "");
@@ -174,7 +175,7 @@ static void patterns_that_can_match_nothing_are_errors(void **state)
 	static const char *const patterns[] = { "[]", "''", "'<a>b'", "'success <c: >'",
 		"'success <c: 06 | >'", "'success <c: 0 6 | 12>'", "'<a> <a>'",
 		"'success <payload>'", "'success <>'", "'success <a'", "{success: 06}",
-		"[[success]]" };
+		"'success x<a>'", "[[success]]" };
 	char text[200];
 
 	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
@@ -182,6 +183,20 @@ static void patterns_that_can_match_nothing_are_errors(void **state)
 			patterns[i]);
 		assert_non_null(strstr(found(text), "error "));
 	}
+}
+
+static void a_pattern_has_so_many_words_and_no_more(void **state)
+{
+	struct buffer text;
+
+	buffer_init(&text);
+	buffer_append_text(&text, "strangers:\n  - on: success");
+	for (int i = 1; i < 64; i++)
+		buffer_append_text(&text, " a");
+	assert_string_equal(found(text.data), "warning unregistered-entry 1:1");
+	buffer_append_text(&text, " a");
+	assert_string_equal(found(text.data), "warning unregistered-entry 1:1; error limit 2:9");
+	buffer_finish(&text);
 }
 
 static void commands_that_nobody_can_mean_are_errors(void **state)
@@ -204,6 +219,11 @@ static void what_yaml_has_cut_in_two_is_said_to_be_so(void **state)
 	assert_non_null(strstr(
 		launches("sleep:\n  - on: success\n    launch: [awaken, [x]]\n", "success", ""),
 		"is written as a block list"));
+	assert_non_null(strstr(launches("sleep:\n  - on: success\n    launch: @x\n", "success", ""),
+		"is written as a block list"));
+	assert_non_null(
+		strstr(launches("sleep:\n  - on: success <c: a>\n    launch: x\n", "success", ""),
+			"stands in quotes"));
 }
 
 static void a_key_is_taken_as_it_is_written(void **state)
@@ -335,6 +355,7 @@ int main(void)
 		cmocka_unit_test(any_worker_is_checked_as_the_others_are),
 		cmocka_unit_test(a_success_that_no_rule_is_for_is_a_warning),
 		cmocka_unit_test(patterns_that_can_match_nothing_are_errors),
+		cmocka_unit_test(a_pattern_has_so_many_words_and_no_more),
 		cmocka_unit_test(commands_that_nobody_can_mean_are_errors),
 		cmocka_unit_test(what_yaml_has_cut_in_two_is_said_to_be_so),
 		cmocka_unit_test(a_key_is_taken_as_it_is_written),

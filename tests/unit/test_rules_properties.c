@@ -364,6 +364,33 @@ static void printed_rules_are_the_same_when_reread(void **state)
 	for_random_rules(true, same_when_reread);
 }
 
+/* Where a text can stand with quotes or without, with quotes in it, and with what ends it elsewhere. */
+static void what_is_quoted_is_the_same_when_reread(void **state)
+{
+	static const char text[] =
+		"sleep:\n- on: success <w>\n  when:\n  - x <w> y is \"x <w> y\"\n  - a\" <w> b is a\" <w> b\n"
+		"  - a\"<w> b is not a\"<w> c\n  - <w> is one of \"1, 2\", a\"b, 06\n"
+		"  - '\"<w>, 12\" is one of 06, \"06, 12\"'\n  - <w> is not \"\"\n  launch:\n"
+		"  - awaken \"a <w> b\" [--x \"c] <w>\" <w>\"d] \"]e\" \"[f g\" h]i \"[j\" <w>]\n";
+	static const char wanted[] =
+		"awaken {a 06 b} {--x} {c] 06} {06\"d} {]e} {[f g} {h]i} {[j} {06]}";
+	struct rules *rules = read_rules(text), *reread;
+	char *printed = print_rules(rules), *decided = decide(rules, "success 06"), *again;
+
+	assert_string_equal(decided, wanted);
+	free(decided);
+	reread = read_rules(printed);
+	again = print_rules(reread);
+	assert_string_equal(again, printed);
+	decided = decide(reread, "success 06");
+	assert_string_equal(decided, wanted);
+	free(decided);
+	free(again);
+	free(printed);
+	rules_destroy(reread);
+	rules_destroy(rules);
+}
+
 static void every_key_is_printed(void **state)
 {
 	static const char text[] =
@@ -448,6 +475,7 @@ int main(void)
 		cmocka_unit_test(launches_are_in_the_order_of_the_file),
 		cmocka_unit_test(a_rule_that_fails_launches_nothing_at_all),
 		cmocka_unit_test(printed_rules_are_the_same_when_reread),
+		cmocka_unit_test(what_is_quoted_is_the_same_when_reread),
 		cmocka_unit_test(every_key_is_printed),
 		cmocka_unit_test(the_rules_of_a_deployment_are_the_same_when_reread),
 	};
