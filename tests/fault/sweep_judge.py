@@ -52,6 +52,8 @@ class Judge:
         if key not in ran and not reported:
             return f"R3: `{' '.join(key)}` has neither run nor been reported"
         worker = key[0]
+        if key[:2] == self.followed and not reported and not self.end_is_heard(key):
+            return f"R5: the end of `{' '.join(key)}`, whose runner may have been killed, was not heard"
         if reported or NATURAL.get(worker, "success") != "success":
             return None         # what follows after it is wanted by itself
         if key[-1].isdigit() and int(key[-1]) < CLEARED:    # its part of the checklist was cleared, maybe
@@ -60,6 +62,13 @@ class Judge:
         if " ".join((*key, "")[:3]) not in self.part("work"):
             return f"R5: the end of `{' '.join(key)}` was not heard"
         return None
+
+    def end_is_heard(self, key):
+        """Of the one whose runner is killed: what follows is launched late then, and is waited for, too. The log tells,
+        for what it left in the checklist may be cleared."""
+        worker, number = key[0], key[-1]
+        return ("after_failure", number) in self.ledger.ran or int(number) > CLEARED or \
+            f"items from {worker} worker" in self.log()
 
     def missing(self):
         if self.runner_dies and self.followed is None:
