@@ -289,13 +289,15 @@ enum nc_err brain_next_deadline(struct brain *brain, int64_t *ret_real_ns, struc
 {
 	struct store_group *groups = NULL;
 	size_t count = 0;
+	int64_t first_ns = INT64_MAX;
 	enum nc_err err = store_open_groups(brain->store, &groups, &count, error);
 
-	*ret_real_ns = INT64_MAX;
-	for (size_t i = 0; err == NC_OK && i < count; i++)
-		if (groups[i].give_up_ns < *ret_real_ns)
-			*ret_real_ns = groups[i].give_up_ns;
+	for (size_t i = 0; i < count; i++)
+		if (groups[i].give_up_ns < first_ns)
+			first_ns = groups[i].give_up_ns;
 	store_groups_free(groups, count);
+	if (err == NC_OK)
+		*ret_real_ns = first_ns;
 	return err;
 }
 
@@ -402,39 +404,38 @@ static struct value *member_words(const struct store_member *member)
 				       : value_text(member->worker);
 }
 
-static bool put_lists(struct brain *brain, const struct store_group *group, struct value *map,
-	struct error *error)
+static enum nc_err put_lists(struct brain *brain, const struct store_group *group,
+	struct value *map, struct error *error)
 {
 	struct value *waits = value_list(), *ended = value_list();
 	struct held_list held = { .list = value_list() };
-	bool well = true;
+	enum nc_err err = store_held_by(brain->store, group->id, add_held, &held, error);
+	bool well = !held.failed;
 
 	for (size_t i = 0; well && i < group->members_count; i++)
 		well = value_list_append(group->members[i].ended ? ended : waits,
 			       member_words(&group->members[i])) == NC_OK;
-	well = well && store_held_by(brain->store, group->id, add_held, &held, error) == NC_OK &&
-	       !held.failed;
 	well = value_map_put(map, "waits for", waits) == NC_OK && well;
 	well = value_map_put(map, "ended", ended) == NC_OK && well;
-	return value_map_put(map, "holds", held.list) == NC_OK && well;
+	well = value_map_put(map, "holds", held.list) == NC_OK && well;
+	if (err != NC_OK)
+		return err;
+	return well ? NC_OK : error_nomem(error);
 }
 
-static struct value *group_to_value(
-	struct brain *brain, const struct store_group *group, struct error *error)
+/* The words for `map`, which is kept also on failure. */
+static enum nc_err put_group(struct brain *brain, const struct store_group *group,
+	struct value *map, struct error *error)
 {
-	struct value *map = value_map();
 	const char *why = group->why != NULL ? group->why : "";
 
 	if (value_map_put(map, "group", value_int(group->id)) != NC_OK ||
 		value_map_put(map, "rule", value_text(group->rule)) != NC_OK ||
 		value_map_put(map, "why", value_text(why)) != NC_OK ||
 		value_map_put(map, "since", value_int(group->opened_ns / 1000000000)) != NC_OK ||
-		value_map_put(map, "give up", value_int(group->give_up_ns / 1000000000)) != NC_OK ||
-		!put_lists(brain, group, map, error)) {
-		value_destroy(map);
-		return NULL;
-	}
-	return map;
+		value_map_put(map, "give up", value_int(group->give_up_ns / 1000000000)) != NC_OK)
+		return error_nomem(error);
+	return put_lists(brain, group, map, error);
 }
 
 struct value *brain_groups_to_value(struct brain *brain, struct error *error)
@@ -445,9 +446,13 @@ struct value *brain_groups_to_value(struct brain *brain, struct error *error)
 	enum nc_err err = list != NULL ? store_open_groups(brain->store, &groups, &count, error)
 				       : error_nomem(error);
 
-	for (size_t i = 0; err == NC_OK && i < count; i++)
-		if (value_list_append(list, group_to_value(brain, &groups[i], error)) != NC_OK)
+	for (size_t i = 0; err == NC_OK && i < count; i++) {
+		struct value *map = value_map();
+
+		err = put_group(brain, &groups[i], map, error);
+		if (value_list_append(list, map) != NC_OK && err == NC_OK)
 			err = error_nomem(error);
+	}
 	store_groups_free(groups, count);
 	if (err != NC_OK) {
 		value_destroy(list);

@@ -35,7 +35,7 @@ static enum nc_err take_entry(
 enum nc_err store_checklist(struct store *store, struct value **ret_checklist, struct error *error)
 {
 	struct value *checklist = value_map();
-	struct error why = { .code = NC_ERR_NOMEM };
+	struct error why = { .code = NC_ERR_NOMEM, .text = "out of memory" };
 	sqlite3_stmt *statement =
 		checklist != NULL ? store_bind(store, SQL_CHECKLIST, &why, "") : NULL;
 	enum nc_err err = statement != NULL ? NC_OK : why.code;
