@@ -478,8 +478,14 @@ static enum nc_err report_end(struct brain *brain, const char *launch_id, const 
 enum nc_err brain_launch_failed(struct brain *brain, const char *launch_id, const char *reason,
 	int64_t real_ns, struct transaction *ret_transaction, struct error *error)
 {
+	enum nc_err err;
+
 	brain->failed_starts++;
-	return report_end(brain, launch_id, reason, false, real_ns, ret_transaction, error);
+	err = report_end(brain, launch_id, reason, false, real_ns, ret_transaction, error);
+	/* It will be told again, and is one failure all the same. */
+	if (err != NC_OK)
+		brain->failed_starts--;
+	return err;
 }
 
 enum nc_err brain_runner_ended(struct brain *brain, const char *launch_id, const char *reason,
