@@ -20,14 +20,17 @@
 
 static struct {
 	unsigned countdown; /* 0: no call fails */
+	unsigned again; /* when it has failed: the next that fails, counted from there; 0: none */
 	bool has_failed;
 	int code;
 } sqlite_fault;
 
-/* From now on the `nth` call fails (1: the next one) with `code`, and no other; a column_text gives NULL. */
+/* From now on the `nth` call fails (1: the next one) with `code`, and no other unless sqlite_fault.again is set then; a
+ * column_text gives NULL. */
 static void sqlite_fail_at(unsigned nth, int code)
 {
 	sqlite_fault.countdown = nth;
+	sqlite_fault.again = 0;
 	sqlite_fault.has_failed = false;
 	sqlite_fault.code = code;
 }
@@ -44,6 +47,8 @@ static bool sqlite_fails_now(void)
 	if (sqlite_fault.countdown == 0 || --sqlite_fault.countdown > 0)
 		return false;
 	sqlite_fault.has_failed = true;
+	sqlite_fault.countdown = sqlite_fault.again;
+	sqlite_fault.again = 0;
 	return true;
 }
 

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
 #include "core/data/utf8.h"
 #include "core/decide/brain.h"
 #include "core/system/log.h"
 #include "failing_malloc.h"
+#include "uncounted_sqlite.h"
 
 #define NOON INT64_C(1795608000000000000) /* 2026-11-24, somewhere in the day everywhere */
 #define ID_1 "019abc00-0000-7000-8000-000000000001"
@@ -559,52 +559,6 @@ static void a_launch_that_could_not_be_made_is_a_crash(void **state)
  * it, and failures also in it. */
 static bool sqlite_counts = true;
 
-#if FAILING_MALLOC
-static void *uncounted_malloc(int size)
-{
-	return __libc_malloc((size_t)size);
-}
-
-static void *uncounted_realloc(void *memory, int size)
-{
-	return __libc_realloc(memory, (size_t)size);
-}
-
-static int uncounted_size(void *memory)
-{
-	return (int)malloc_usable_size(memory);
-}
-
-static int uncounted_round(int size)
-{
-	return (size + 7) & ~7;
-}
-
-static int uncounted_init(void *data)
-{
-	return SQLITE_OK;
-}
-
-static void uncounted_shutdown(void *data)
-{
-}
-
-static void leave_sqlite_alone(void)
-{
-	static const sqlite3_mem_methods uncounted = { uncounted_malloc, __libc_free,
-		uncounted_realloc, uncounted_size, uncounted_round, uncounted_init,
-		uncounted_shutdown, NULL };
-
-	assert_int_equal(sqlite3_shutdown(), SQLITE_OK);
-	assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &uncounted), SQLITE_OK);
-	sqlite_counts = false;
-}
-#else
-static void leave_sqlite_alone(void)
-{
-}
-#endif
-
 /* A brain that knows of a message already. */
 static void new_brain(struct fixture *f, bool has_part)
 {
@@ -713,7 +667,8 @@ static void r21_a_message_that_finds_no_memory_leaks_none(void **state)
 	struct fixture f = { 0 };
 	void *begun = &f;
 
-	leave_sqlite_alone();
+	assert_true(leave_sqlite_alone());
+	sqlite_counts = !FAILING_MALLOC;
 	assert_int_equal(begin(&begun), 0);
 	judge_all_without_memory(begun);
 	assert_int_equal(end(&begun), 0);
