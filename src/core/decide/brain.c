@@ -179,7 +179,7 @@ enum nc_err judgement_begin(struct judgement *j)
 	j->own = !store_is_open(store);
 	err = j->own ? store_begin(store, j->error) : store_mark(store, j->error);
 	if (err == NC_OK && brain_read_checklist(j->brain, j->error) == NULL)
-		err = j->error != NULL ? j->error->code : NC_ERR_NOMEM;
+		err = j->error->code;
 	return err;
 }
 
@@ -227,9 +227,9 @@ static void digest_of(const char *bytes, size_t len, char digest[DIGEST_SIZE])
 /* What only asks is judged again when it comes again: it changes nothing, or the same once more. */
 static bool only_asks(const struct message *message)
 {
-	if (message->event != NULL)
+	if (message->type == NULL)
 		return strcmp(message->event, "due") != 0;
-	return message->type != NULL && strcmp(message->type, "need") == 0;
+	return strcmp(message->type, "need") == 0;
 }
 
 static enum nc_err remember(struct judgement *j, const char *digest, const char *bytes, size_t len)
@@ -285,7 +285,7 @@ static enum nc_err find_launch(struct judgement *j)
 	j->launch_known = err == NC_OK;
 	if (err == NC_ERR_NOT_FOUND)
 		return NC_OK;
-	if (err != NC_OK && j->error != NULL)
+	if (err != NC_OK)
 		*j->error = why;
 	return err;
 }

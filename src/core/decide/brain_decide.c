@@ -71,14 +71,14 @@ static enum nc_err check_workers(
 static enum nc_err add_alarm(struct judgement *j, const char *kind, const char *text)
 {
 	struct store_alarm alarm = { .at_ns = j->real_ns };
+	const char *id = j->message->id;
 	enum nc_err err;
 
 	alarm.kind = strdup(kind);
 	alarm.text = strdup(text);
-	if (j->message != NULL && j->message->id != NULL)
-		alarm.message = strdup(j->message->id);
-	if (alarm.kind == NULL || alarm.text == NULL ||
-		(j->message != NULL && j->message->id != NULL && alarm.message == NULL)) {
+	if (id != NULL)
+		alarm.message = strdup(id);
+	if (alarm.kind == NULL || alarm.text == NULL || (id != NULL && alarm.message == NULL)) {
 		err = error_nomem(j->error);
 	} else {
 		utf8_mend(alarm.text);

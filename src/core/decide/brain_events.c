@@ -220,7 +220,7 @@ static enum nc_err slot_due(struct judgement *j)
 	known = err == NC_ERR_REFUSED;
 	if (err == NC_OK)
 		err = launch_slot(j, worker, name);
-	else if (!known && j->error != NULL)
+	else if (!known)
 		*j->error = why;
 	if (err == NC_OK)
 		brain_note(j, LEVEL_INFO, "the slot %s of the schedule is due", name);

@@ -25,10 +25,10 @@ struct judgement {
 	const struct message *message;
 	struct transaction t;
 	int64_t real_ns;
-	struct error *error;
-	bool own;         /* the store's transaction is ours alone */
-	bool ends_launch; /* when all is well: that of the message */
-	bool lost;        /* ... and nobody knows how */
+	struct error *error; /* never NULL */
+	bool own;            /* the store's transaction is ours alone */
+	bool ends_launch;    /* when all is well: that of the message */
+	bool lost;           /* ... and nobody knows how */
 	bool launch_known;
 	struct store_launch launch; /* that of the message, when it is known */
 };

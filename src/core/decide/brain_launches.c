@@ -360,16 +360,16 @@ static enum nc_err register_ended(struct judgement *j)
 enum nc_err brain_close_launch(struct judgement *j, const char *type)
 {
 	struct brain *brain = j->brain;
-	const struct value *report = j->message != NULL ? j->message->report : NULL;
 	enum nc_err err = NC_OK;
 
-	if (!j->launch_known && (j->message == NULL || !id_is_valid(j->message->launch)))
+	if (!j->launch_known && !id_is_valid(j->message->launch))
 		return NC_OK;
 	if (!j->launch_known)
 		err = register_ended(j);
 	if (err == NC_OK)
 		err = store_launch_ended(brain->store, j->launch.id,
-			j->lost ? STORE_LOST : STORE_ENDED, type, report, j->real_ns, j->error);
+			j->lost ? STORE_LOST : STORE_ENDED, type, j->message->report, j->real_ns,
+			j->error);
 	(void)value_map_remove(brain->progress, j->launch.id);
 	return err == NC_OK ? release_waiting(j, &j->launch) : err;
 }

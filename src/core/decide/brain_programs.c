@@ -11,19 +11,15 @@
 static char *make_input(const struct judgement *j, const struct rules_input *input)
 {
 	struct value *message = value_map(), *all = value_map();
-	const struct value *payload = input->payload;
 	struct buffer text;
 	char *stolen = NULL;
 	bool well;
 
 	well = value_map_put(message, "source", value_text(input->worker)) == NC_OK &&
 	       value_map_put(message, "type", value_text(input->type)) == NC_OK &&
-	       value_map_put(message, "payload",
-		       payload != NULL ? value_copy(payload) : value_null()) == NC_OK;
+	       value_map_put(message, "payload", value_copy(input->payload)) == NC_OK;
 	well = value_map_put(all, "message", message) == NC_OK && well;
-	well = well &&
-	       value_map_put(all, "launch",
-		       input->launch != NULL ? value_copy(input->launch) : value_null()) == NC_OK &&
+	well = well && value_map_put(all, "launch", value_copy(input->launch)) == NC_OK &&
 	       value_map_put(all, "config",
 		       input->config != NULL ? value_copy(input->config) : value_null()) == NC_OK &&
 	       value_map_put(all, "checklist", value_copy(j->brain->checklist)) == NC_OK &&
