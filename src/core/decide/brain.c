@@ -306,6 +306,22 @@ static enum nc_err judge(struct judgement *j)
 	return message->event != NULL ? brain_handle_event(j) : brain_handle_typed(j);
 }
 
+/* What was written there was a reply, and what is none now is damage: the sender would come again for ever (R22). */
+static enum nc_err take_reply(struct judgement *j, const struct store_answer *answer)
+{
+	struct error why = { 0 };
+	enum nc_err err = message_read(
+		answer->reply != NULL ? answer->reply : "", answer->reply_len, &j->t.reply, &why);
+
+	if (err == NC_ERR_NOMEM)
+		return error_nomem(j->error);
+	return err == NC_OK ? NC_OK
+			    : error_set(j->error, NC_ERR_INVALID,
+				      "the state database is damaged: the reply to the message %s "
+				      "cannot be read: %s",
+				      j->message->id, why.text);
+}
+
 /* Seen before? Then its reply, or that its id is another's. */
 static enum nc_err answer_again(struct judgement *j, const char *digest, bool *ret_answered)
 {
@@ -319,16 +335,14 @@ static enum nc_err answer_again(struct judgement *j, const char *digest, bool *r
 	if (err == NC_ERR_NOT_FOUND)
 		return NC_OK;
 	if (err != NC_OK) {
-		if (j->error != NULL)
-			*j->error = why;
+		*j->error = why;
 		return err;
 	}
 	*ret_answered = true;
 	if (strcmp(answer.digest, digest) != 0)
 		err = refuse(j, "its id belongs to another message, which was answered before");
 	else
-		err = message_read(answer.reply != NULL ? answer.reply : "", answer.reply_len,
-			&j->t.reply, j->error);
+		err = take_reply(j, &answer);
 	store_answer_finish(&answer);
 	return err;
 }

@@ -71,7 +71,7 @@ enum nc_err store_set_fact(
 
 struct store_answer {
 	char *digest; /* of the message's bytes */
-	char *reply;  /* NULL: none is kept, it is judged again */
+	char *reply;  /* NULL: none is kept */
 	size_t reply_len;
 };
 
