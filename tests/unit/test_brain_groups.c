@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/decide/brain.h"
+#include "core/decide/brain_internal.h"
 #include "core/system/log.h"
 
 #define NOON INT64_C(1795608000000000000)
@@ -21,6 +21,7 @@ static struct config_type types[] = {
 	{ (char *)"success 12", (char *)"well" },
 	{ (char *)"failure", (char *)"badly" },
 	{ (char *)"half way", (char *)"goes on" },
+	{ (char *)"skipped", (char *)"had nothing to do" },
 };
 #define WORKER(n)                                                                                  \
 	{                                                                                          \
@@ -340,6 +341,193 @@ static void programs_end_a_member_when_they_have_decided(void **state)
 	assert_int_equal(store_next_program(f->store, 0, &program, NULL), NC_ERR_NOT_FOUND);
 }
 
+static void what_is_skipped_or_lost_has_ended_too(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f,
+		"opens: [{on: success, hold until all have ended: [a, b success 12]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	assert_string_equal(tell(f, "a", "skipped"), "");
+	assert_string_equal(tell(f, "b", "lost"), "next a, next b");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void all_that_is_dropped_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b, c]}]\n"
+		     "a: [{on: success, launch: next x, on host: elsewhere}]\n"
+		     "b: [{on: success, launch: [next, 'other \"two words\"']}]\n");
+	tell(f, "opens", "success");
+	tell(f, "a", "success");
+	tell(f, "b", "success");
+	transaction_finish(&f->t);
+	assert_int_equal(brain_end_group(f->brain, "opens#1", false, NOON, &f->t, NULL), NC_OK);
+	assert_true(noted(f, LEVEL_CRITICAL,
+		"3 launches were dropped: next x on elsewhere; next; other two words"));
+	assert_string_equal(launched(f), "");
+}
+
+static void a_group_without_launches_is_dropped_without_a_list(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n");
+	tell(f, "opens", "success");
+	transaction_finish(&f->t);
+	assert_int_equal(brain_end_group(f->brain, "opens#1", false, NOON, &f->t, NULL), NC_OK);
+	assert_string_equal(f->t.notes[0].text,
+		"the group opens#1 was dropped, by an operator; 0 launches were dropped");
+}
+
+static void what_is_held_is_not_launched_when_it_is_no_longer_registered(void **state)
+{
+	struct config smaller = config;
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
+		     "a: [{on: success, launch: [next 1, c 2]}]\n");
+	tell(f, "opens", "success");
+	tell(f, "a", "success");
+	smaller.workers_count--; /* next */
+	brain_configure(f->brain, &smaller, f->rules);
+	assert_string_equal(tell(f, "b", "success"), "c 2");
+	assert_true(noted(
+		f, LEVEL_CRITICAL, "next was held, and is not in the message registry any more"));
+	/* Nor is it kept. */
+	brain_configure(f->brain, &config, f->rules);
+	tell(f, "opens", "success");
+	tell(f, "a", "failure");
+	assert_string_equal(tell(f, "b", "success"), "");
+}
+
+static void one_of_two_groups_is_replaced_and_the_other_holds(void **state)
+{
+	struct fixture *f = *state;
+
+	use_rules(f, "opens: [{on: success, launch: c, hold until all have ended: [a, opens]}]\n"
+		     "other: [{on: success, hold until all have ended: [b, opens half way]}, "
+		     "{on: failure, hold until all have ended: [b, opens]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "other", "success");
+	tell(f, "other", "failure");
+	/* Its own first group holds it no more; the second does until b has ended, the first of the other's never did. */
+	assert_string_equal(tell(f, "opens", "success"), "");
+	assert_true(noted(f, LEVEL_INFO, "c is held"));
+	assert_int_equal(open_groups(f), 3);
+	assert_string_equal(tell(f, "b", "success"), "c");
+}
+
+static const struct value *only_group(const struct value *groups)
+{
+	assert_int_equal(value_count(groups), 1);
+	return value_at(groups, 0);
+}
+
+static void a_group_is_shown_with_what_it_waits_for_and_holds(void **state)
+{
+	struct fixture *f = *state;
+	const struct value *group;
+	struct value *status;
+
+	use_rules(f,
+		"opens: [{on: success, hold until all have ended: [a, b, c success <x>]}]\n" AFTER_ABC);
+	tell(f, "opens", "success");
+	tell(f, "b", "success");
+	status = brain_status(f->brain, 0, NULL);
+	group = only_group(value_map_get(status, "groups"));
+	assert_string_equal(value_as_text(value_map_get(group, "rule"), ""), "opens#1");
+	assert_string_equal(value_as_text(value_at(value_map_get(group, "waits for"), 0), ""), "a");
+	assert_string_equal(
+		value_as_text(value_at(value_map_get(group, "waits for"), 1), ""), "c success <x>");
+	assert_string_equal(value_as_text(value_at(value_map_get(group, "ended"), 0), ""), "b");
+	assert_string_equal(
+		value_as_text(value_at(value_map_get(group, "holds"), 0), ""), "next b");
+	value_destroy(status);
+}
+
+static void what_nobody_has_said_of_a_group_is_shown_as_nothing(void **state)
+{
+	struct store_member member = { .worker = (char *)"a" };
+	struct store_group row = { .rule = (char *)"r#1", .members = &member, .members_count = 1 };
+	struct store_held held = { .worker = (char *)"next", .host = (char *)"localhost" };
+	struct fixture *f = *state;
+	struct value *status;
+	int64_t id;
+
+	use_rules(f, AFTER_ABC);
+	held.arguments = value_list();
+	assert_int_equal(store_add_group(f->store, &row, &id, NULL), NC_OK);
+	assert_int_equal(store_hold(f->store, &held, &id, 1, NOON, NULL), NC_OK);
+	status = brain_status(f->brain, 0, NULL);
+	assert_string_equal(
+		value_as_text(
+			value_map_get(only_group(value_map_get(status, "groups")), "why"), "?"),
+		"");
+	value_destroy(status);
+	assert_string_equal(tell(f, "a", "success"), "next, next a");
+	assert_string_equal(f->t.launches[0].why, "held");
+	value_destroy(held.arguments);
+}
+
+/* The rules are not asked any more by then; but a group that waited for it would hold the others for a day. */
+static void a_launch_that_fails_after_many_others_has_ended_too(void **state)
+{
+	struct fixture *f = *state;
+	char id[ID_TEXT_SIZE];
+
+	use_rules(f,
+		"opens: [{on: success, launch: a, hold until all have ended: [a, b]}]\n" AFTER_ABC);
+	assert_string_equal(tell(f, "opens", "success"), "a");
+	(void)snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
+	tell(f, "b", "success");
+	for (int i = 0; i < FAILED_STARTS_MOST; i++) {
+		transaction_finish(&f->t);
+		assert_int_equal(brain_launch_failed(f->brain, "", "x", NOON, &f->t, NULL), NC_OK);
+	}
+	transaction_finish(&f->t);
+	assert_int_equal(
+		brain_launch_failed(f->brain, id, "no such file", NOON, &f->t, NULL), NC_OK);
+	assert_true(noted(f, LEVEL_CRITICAL, "the rules are not asked"));
+	assert_string_equal(launched(f), "next b");
+	assert_int_equal(open_groups(f), 0);
+}
+
+static void a_program_gets_the_whole_configuration(void **state)
+{
+	struct config with_tree = config;
+	struct fixture *f = *state;
+	struct store_program program;
+
+	with_tree.tree = value_map();
+	assert_int_equal(value_map_put(with_tree.tree, "run", value_text("here")), NC_OK);
+	use_rules(f, "a: [{on: success, decide with: [./p]}]\n");
+	for (int i = 0; i < 2; i++) {
+		if (i > 0)
+			brain_configure(f->brain, &with_tree, f->rules);
+		tell(f, "a", "success");
+		assert_int_equal(store_next_program(f->store, i, &program, NULL), NC_OK);
+		assert_non_null(strstr(program.input,
+			i > 0 ? "\"config\": {\"run\": \"here\"}" : "\"config\": null"));
+		store_program_finish(&program);
+	}
+	brain_configure(f->brain, &config, f->rules);
+	value_destroy(with_tree.tree);
+}
+
+static void a_program_that_is_not_known_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = { 0 };
+
+	use_rules(f, AFTER_ABC);
+	assert_int_equal(brain_program_ended(f->brain, 5, "{}", 2, NULL, NOON, &f->t, &error),
+		NC_ERR_NOT_FOUND);
+	assert_int_equal(error.code, NC_ERR_NOT_FOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -358,6 +546,16 @@ int main(void)
 		TEST(an_operator_ends_one_by_number_or_rule),
 		TEST(what_is_held_by_another_group_too_goes_on_waiting),
 		TEST(programs_end_a_member_when_they_have_decided),
+		TEST(what_is_skipped_or_lost_has_ended_too),
+		TEST(all_that_is_dropped_is_named),
+		TEST(a_group_without_launches_is_dropped_without_a_list),
+		TEST(what_is_held_is_not_launched_when_it_is_no_longer_registered),
+		TEST(one_of_two_groups_is_replaced_and_the_other_holds),
+		TEST(a_group_is_shown_with_what_it_waits_for_and_holds),
+		TEST(what_nobody_has_said_of_a_group_is_shown_as_nothing),
+		TEST(a_launch_that_fails_after_many_others_has_ended_too),
+		TEST(a_program_gets_the_whole_configuration),
+		TEST(a_program_that_is_not_known_is_none),
 	};
 
 	return cmocka_run_group_tests_name("brain_groups", tests, NULL, NULL);

@@ -130,8 +130,7 @@ enum nc_err brain_carry_decision(struct judgement *j, const struct rules_decisio
 }
 
 /* What the message's worker leads to in the groups, then what its rules say. */
-static enum nc_err carry_out(
-	struct judgement *j, const struct rules_decision *decision, const struct rules_input *input)
+static enum nc_err carry_out(struct judgement *j, const struct rules_decision *decision)
 {
 	struct affected affected = { 0 };
 	const char *source = j->message->source, *type = j->message->type;
@@ -143,19 +142,33 @@ static enum nc_err carry_out(
 		err = brain_release_held(j);
 	if (err == NC_OK)
 		err = brain_carry_decision(j, decision, &affected, source, type);
-	for (size_t i = 0; err == NC_OK && i < decision->programs_count; i++)
-		err = brain_add_program(j, &decision->programs[i], input);
 	affected_finish(&affected);
 	return err;
 }
 
-/* Nothing is launched, and no group declared; that the worker has ended counts. */
-static enum nc_err rules_failed(struct judgement *j, const char *words)
+static enum nc_err carry_out_all(
+	struct judgement *j, const struct rules_decision *decision, const struct rules_input *input)
+{
+	enum nc_err err = carry_out(j, decision);
+
+	for (size_t i = 0; err == NC_OK && i < decision->programs_count; i++)
+		err = brain_add_program(j, &decision->programs[i], input);
+	return err;
+}
+
+enum nc_err brain_end_without_rules(struct judgement *j)
 {
 	static const struct rules_decision nothing;
+
+	return carry_out(j, &nothing);
+}
+
+/* Nothing is launched, and no group declared. */
+static enum nc_err rules_failed(struct judgement *j, const char *words)
+{
 	enum nc_err err = brain_rule_error(j, j->message->source, j->message->type, words);
 
-	return err == NC_OK ? carry_out(j, &nothing, NULL) : err;
+	return err == NC_OK ? brain_end_without_rules(j) : err;
 }
 
 enum nc_err brain_consult_rules(struct judgement *j)
@@ -185,7 +198,7 @@ enum nc_err brain_consult_rules(struct judgement *j)
 	else if (err != NC_OK)
 		err = rules_failed(j, why.text);
 	else
-		err = carry_out(j, &decision, &input);
+		err = carry_out_all(j, &decision, &input);
 	value_destroy(facts);
 	rules_decision_finish(&decision);
 	return err;

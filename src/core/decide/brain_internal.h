@@ -76,6 +76,8 @@ struct value *brain_copies(
 
 /* A rule that fails is a note and an alarm. */
 enum nc_err brain_consult_rules(struct judgement *j);
+/* The rules are not asked; that the worker has ended counts for its groups. */
+enum nc_err brain_end_without_rules(struct judgement *j);
 
 /* --- brain_groups.c --- */
 

@@ -437,7 +437,7 @@ static enum nc_err judge_end(struct judgement *j, struct message *message, const
 			"more than %d launches could not be made one after the other: the rules "
 			"are not asked what to launch after this one",
 			FAILED_STARTS_MOST);
-		err = NC_OK;
+		err = brain_end_without_rules(j);
 	}
 	/* Also when the worker is no longer registered: the launch is over. */
 	if (err == NC_OK)
