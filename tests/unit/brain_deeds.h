@@ -55,7 +55,7 @@ static const struct config config = { .workers = workers,
 
 static const char rules_text[] =
 	"sleep:\n"
-	"  - {on: success, launch: [awaken --now, \"a 'two words' <payload[name]>\", again]}\n"
+	"  - {on: success, launch: [awaken --now, 'a \"two words\" <payload[name]>', again]}\n"
 	"  - {on: failure, alarm: it sleeps badly}\n"
 	"  - {on: crash, launch: \"awaken <launch[reason]>\"}\n"
 	"opens: [{on: success, launch: [a, b], hold until all have ended: [a, b], "
@@ -64,6 +64,7 @@ static const char rules_text[] =
 	"a: [{on: <type>, launch: \"next a\"}]\n"
 	"b: [{on: <type>, launch: next b, on host: elsewhere}]\n"
 	"asks: [{on: success, decide with: [./p, x]}]\n"
+	"next: [{on: success, hold until all have ended: [asks, a]}]\n"
 	"each: [{on: success, launch: [refuses x, waits x, replaces x]}]\n";
 
 struct fixture {
@@ -261,6 +262,14 @@ static enum nc_err make_progress(struct fixture *f, struct transaction *t, struc
 		error);
 }
 
+static enum nc_err forget_checklist(struct fixture *f, struct transaction *t, struct error *error)
+{
+	(void)t;
+	(void)error;
+	brain_rollback(f->brain);
+	return NC_OK;
+}
+
 static enum nc_err time_passes(struct fixture *f, struct transaction *t, struct error *error)
 {
 	return brain_time_passed(f->brain, NOON + DAY, t, error);
@@ -313,6 +322,9 @@ static const struct deed deeds[] = {
 		SLEPT },
 	{ "success, replacing", { "{source: sleep, type: success, payload: [1]}" },
 		"{source: sleep, type: success, payload: {name: z}}" },
+	{ "success, checklist unread", { SLEPT },
+		"{source: sleep, type: success, payload: {name: z}}",
+		.in_memory = forget_checklist },
 	{ "payload dropped",
 		.message = "{source: awaken, type: success, payload: [1], id: " ID_1 "}" },
 	{ "alarm", .message = "{source: sleep, type: failure, payload: null, id: " ID_1 "}" },
@@ -331,6 +343,8 @@ static const struct deed deeds[] = {
 	{ "stale", { SLEPT }, REPORT("again", "success", "@", "wrong") },
 	{ "over", { HAND("a", ID_1, "7"), REPORT("a", "success", ID_1, "t") },
 		"{source: a, type: failure, payload: null, launch: " ID_1 ", token: t}" },
+	{ "stale event", { HAND("a", ID_1, "7"), REPORT("a", "success", ID_1, "t") },
+		HAND("a", ID_1, "7") },
 	/* the ends of launches */
 	{ "report", { SLEPT }, REPORT("again", "success", "@", "'#'") },
 	{ "crash by hand", .message = REPORT("sleep", "crash", ID_1, "t") },
@@ -347,6 +361,7 @@ static const struct deed deeds[] = {
 	{ "copy replaces", { HAND("replaces", ID_1, "7"), SAYS("each", "success") },
 		HAND("replaces", ID_2, "8") },
 	{ "no event", .message = "{source: sleep, event: stopped}" },
+	{ "version", .message = "{source: message_broker, event: version}" },
 	{ "event of nobody", .message = "{source: nobody, event: started}" },
 	{ "progress", { HAND("awaken", ID_1, "7") },
 		"{source: awaken, event: progress, launch: @, token: t, payload: 0.7}" },
@@ -394,6 +409,9 @@ static const struct deed deeds[] = {
 	{ "asks", .message = "{source: asks, type: success, payload: [1], id: " ID_1 "}" },
 	{ "asks without an id", { SLEPT }, SAYS("asks", "success") },
 	{ "decided", { SAYS("asks", "success") }, .function = program_decides },
+	{ "decided, releases",
+		{ SAYS("next", "success"), SAYS("a", "success"), SAYS("asks", "success") },
+		.function = program_decides },
 	{ "undecided", { SAYS("asks", "success") }, .function = program_fails },
 	{ "nonsense", { SAYS("asks", "success") }, .function = program_babbles },
 	/* what the daemon has seen */

@@ -151,6 +151,17 @@ static void the_arguments_of_a_slot_are_texts(void **state)
 	assert_int_equal(f->t.launches_count, 1);
 }
 
+static void the_version_is_told_to_who_is_no_worker_too(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(tell(f, "{source: message_broker, event: version, payload: null}"), NC_OK);
+	assert_string_equal(f->t.reply.type, "ack");
+	assert_string_equal(
+		value_as_text(value_map_get(f->t.reply.payload, "version"), ""), NOWCAST_VERSION);
+	assert_int_equal(f->t.notes_count, 0);
+}
+
 /* --- damage --- */
 
 static void r22_a_reply_that_is_none_any_more_is_damage(void **state)
@@ -218,6 +229,7 @@ int main(void)
 		TEST(a_refused_change_leaves_what_shares_its_commit),
 		TEST(the_keys_that_are_named_to_a_need_are_not_too_many),
 		TEST(the_arguments_of_a_slot_are_texts),
+		TEST(the_version_is_told_to_who_is_no_worker_too),
 		TEST(r22_a_reply_that_is_none_any_more_is_damage),
 		TEST(r22_damage_is_told_where_it_is_met),
 	};
