@@ -1,7 +1,6 @@
 #include "core/data/json.h"
 
 #include <jansson.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,17 +91,11 @@ static void *watched_malloc(size_t size)
 	return memory;
 }
 
-static void watch_memory(void)
-{
-	json_set_alloc_funcs(watched_malloc, free);
-}
-
 enum nc_err json_read(const char *text, size_t len, const struct yaml_limits *limits,
 	struct value **ret_value, struct error *error)
 {
 	struct error why = { .code = NC_ERR_NOMEM, .text = "out of memory" };
 	struct reading r = { .limits = limits, .error = &why };
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	json_error_t problem;
 	struct value *value;
 	json_t *json;
@@ -110,7 +103,7 @@ enum nc_err json_read(const char *text, size_t len, const struct yaml_limits *li
 	if (len > limits->bytes)
 		return error_set(error, NC_ERR_LIMIT, "%zu bytes are more than the limit of %zu",
 			len, limits->bytes);
-	(void)pthread_once(&once, watch_memory);
+	json_set_alloc_funcs(watched_malloc, free);
 	memory_was_lacking = false;
 	json = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
 	if (memory_was_lacking) {
