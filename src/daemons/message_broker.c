@@ -25,7 +25,9 @@ enum {
 	OPEN_MOST = 2000,      /* on their way or held at once, */
 	BYTES_MOST = 64 << 20, /* and their bytes; more are told to come later */
 	NETWORK_CONTEXTS = 64,
-	VERSION_WAIT_MS = 100, /* for memory to ask with */
+	VERSION_MS = 2000,    /* the manager's time to say its version */
+	VERSION_WAIT_MS = 20, /* to ask a manager again that could not say its version */
+	VERSION_SIZE = 40,
 };
 
 struct broker {
@@ -150,6 +152,8 @@ static void look_after_held(void *argument)
 			look_after_held, broker, &broker->hold_timer, NULL);
 }
 
+static void ask_version(struct broker *broker);
+
 static void hold(struct errand *errand, const char *bytes)
 {
 	struct broker *broker = errand->broker;
@@ -158,6 +162,10 @@ static void hold(struct errand *errand, const char *bytes)
 		put_off(errand, "the manager is of another version than the message broker");
 		return;
 	}
+	/* There was no memory to ask it, nor for a timer. */
+	if (net_peers(broker->manager) > 0 && !broker->asking_version &&
+		broker->version_timer == NULL)
+		ask_version(broker);
 	errand->held = malloc(errand->len + 1);
 	if (errand->held == NULL) {
 		put_off(errand, "the manager is away");
@@ -240,8 +248,6 @@ static void network_asked(
 
 /* --- the manager comes and leaves --- */
 
-static void ask_version(struct broker *broker);
-
 static void ask_version_again(void *argument)
 {
 	struct broker *broker = argument;
@@ -251,46 +257,79 @@ static void ask_version_again(void *argument)
 		ask_version(broker);
 }
 
-/* NULL: it is the same. Else what it says of itself, in `shown`. */
-static const char *other_version(const char *bytes, size_t len, char shown[40])
+enum answer {
+	ANSWER_SAME,
+	ANSWER_OTHER,
+	ANSWER_NONE
+};
+
+/* What it says of itself goes into `shown`; an answer of another kind is one of another version. */
+static enum answer read_version(const char *bytes, size_t len, char shown[VERSION_SIZE])
 {
 	struct message reply;
 	const char *version = NULL;
+	enum answer answer = ANSWER_OTHER;
+	enum nc_err err = message_read(bytes, len, &reply, NULL);
 
-	(void)snprintf(shown, 40, "unknown");
-	if (message_read(bytes, len, &reply, NULL) != NC_OK)
-		return shown;
-	if (reply.type != NULL && strcmp(reply.type, REPLY_ACK) == 0)
+	(void)snprintf(shown, VERSION_SIZE, "unknown");
+	/* Here or there no memory: an answer that is no answer. */
+	if (err == NC_ERR_NOMEM || len == 0)
+		return ANSWER_NONE;
+	if (err != NC_OK)
+		return ANSWER_OTHER;
+	if (reply.type != NULL && strcmp(reply.type, REPLY_RETRY_LATER) == 0)
+		answer = ANSWER_NONE;
+	else if (reply.type != NULL && strcmp(reply.type, REPLY_ACK) == 0)
 		version = value_as_text(value_map_get(reply.payload, "version"), NULL);
 	if (version != NULL)
-		(void)snprintf(shown, 40, "%s", version);
+		(void)snprintf(shown, VERSION_SIZE, "%s", version);
 	message_finish(&reply);
-	return strcmp(shown, NOWCAST_VERSION) == 0 ? NULL : shown;
+	return strcmp(shown, NOWCAST_VERSION) == 0 ? ANSWER_SAME : answer;
+}
+
+/* Without memory for a timer the next message has it asked. */
+static void ask_version_later(struct broker *broker)
+{
+	if (broker->version_timer == NULL)
+		(void)loop_timer_start(broker->daemon.loop, VERSION_WAIT_MS, false,
+			ask_version_again, broker, &broker->version_timer, NULL);
+}
+
+static void take_manager(struct broker *broker)
+{
+	broker->manager_is_there = true;
+	log_info(broker->daemon.log, "the manager is connected");
+	ask_held(broker);
+}
+
+static void refuse_manager(struct broker *broker, const char *version)
+{
+	broker->manager_is_strange = true;
+	log_critical(broker->daemon.log,
+		"the manager is of version %s, and this message broker of version %s: they do not "
+		"work together, and messages are told to come again later; `nowcast restart` "
+		"starts all anew",
+		version, NOWCAST_VERSION);
 }
 
 static void manager_told_version(void *argument, enum nc_err err, const char *bytes, size_t len)
 {
 	struct broker *broker = argument;
-	char shown[40];
+	char shown[VERSION_SIZE];
+	enum answer answer = ANSWER_NONE;
 
 	broker->asking_version = false;
 	if (net_peers(broker->manager) == 0)
 		return;
-	if (err != NC_OK) {
-		/* It has come anew meanwhile, or has much to do. */
-		ask_version(broker);
-	} else if (other_version(bytes, len, shown) == NULL) {
-		broker->manager_is_there = true;
-		log_info(broker->daemon.log, "the manager is connected");
-		ask_held(broker);
-	} else {
-		broker->manager_is_strange = true;
-		log_critical(broker->daemon.log,
-			"the manager is of version %s, and this message broker of version %s: "
-			"they do not work together, and messages are told to come again later; "
-			"`nowcast restart` starts all anew",
-			shown, NOWCAST_VERSION);
-	}
+	/* Else it has come anew meanwhile, or has much to do. */
+	if (err == NC_OK)
+		answer = read_version(bytes, len, shown);
+	if (answer == ANSWER_SAME)
+		take_manager(broker);
+	else if (answer == ANSWER_OTHER)
+		refuse_manager(broker, shown);
+	else
+		ask_version_later(broker);
 }
 
 /* Two versions may differ in what they say to each other: better none than a wrong one. */
@@ -298,11 +337,10 @@ static void ask_version(struct broker *broker)
 {
 	static const char question[] = "{source: message_broker, event: version}\n";
 
-	broker->asking_version = net_ask(broker->manager, question, strlen(question), ANSWER_MS,
+	broker->asking_version = net_ask(broker->manager, question, strlen(question), VERSION_MS,
 					 manager_told_version, broker, NULL) == NC_OK;
-	if (!broker->asking_version && broker->version_timer == NULL)
-		(void)loop_timer_start(broker->daemon.loop, VERSION_WAIT_MS, false,
-			ask_version_again, broker, &broker->version_timer, NULL);
+	if (!broker->asking_version)
+		ask_version_later(broker);
 }
 
 static void manager_came_or_left(void *argument, unsigned peers)

@@ -60,7 +60,8 @@ ENDS_BY_ITSELF = {"EINTR", "EAGAIN", "short"}
 # Nobody has to hear of these: nothing was lost, or it is tried again without anybody's doing.
 UNSAID = {"unlink", "unlinkat", "rmdir", "fchmod", "chmod", "newfstatat", "fstat", "fcntl", "wait4", "waitid", "getdents64",
           "epoll_ctl", "accept4", "ftruncate", "fallocate"}
-WORDS = {"ENOMEM": ["memory"], "ENOSPC": ["disk is full", "i/o error"], "EIO": ["i/o error"], "EMFILE": ["unable to open"],
+WORDS = {"ENOMEM": ["memory", "unable to open"], "ENOSPC": ["disk is full", "i/o error", "unable to open"],
+         "EIO": ["i/o error", "unable to open", "readonly"], "EMFILE": ["unable to open"],
          "EROFS": ["readonly", "unable to open"]}     # SQLite's
 # What libraries do for themselves. (nng takes a seed from /dev/urandom, and does without.)
 OF_LIBRARIES = re.compile(r"\.so(\.|$)|^/etc/ld|^/usr/share/zoneinfo|^/proc/|^/sys/|^/etc/|^/dev/urandom")
