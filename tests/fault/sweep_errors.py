@@ -14,6 +14,7 @@ NOWCAST_TEST_SEED: the same points again.
 """
 import errno
 import os
+import pathlib
 import random
 import re
 import signal
@@ -199,8 +200,10 @@ class Run:
         return error in errors_of(name, deed.split(" ", 3)[3] if deed.count(" ") > 2 else "")
 
     def said(self):
-        """All lines of warnings and errors, in the log or, before that is there, on the terminal."""
+        """All lines of warnings and errors, in the logs of system and launches or, before they are there, on the terminal."""
         texts = [self.scene.log()] + [self.scene.output(daemon, 100000) for daemon in self.scene.started]
+        texts += [path.read_text(encoding="utf-8", errors="replace")
+                  for path in pathlib.Path(self.scene.path("state")).glob("launches/*/*.log")]
         return "\n".join(line for text in texts for line in text.splitlines()
                          if re.search(r" (WARNING|ERROR|CRITICAL) |^nowcast |error|panic", line))
 

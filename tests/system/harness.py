@@ -419,13 +419,15 @@ class System:
         """Until a line of the log matches: the re.Match. What was looked at is not looked at again: of a log of many
         megabytes that is more work than to write it."""
         compiled = re.compile(pattern, re.MULTILINE)
+        several_lines = "(?s" in pattern or "\\n" in pattern
         place = after
 
         def look():
             nonlocal place
             text = self.log()
             match = compiled.search(text, place)
-            place = max(place, text.rfind("\n") + 1)
+            if not several_lines:
+                place = max(place, text.rfind("\n") + 1)
             return match
         return wait_until(look, f"a line with {pattern}", seconds, self.tail)
 

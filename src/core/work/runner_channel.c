@@ -36,6 +36,10 @@ static void write_out(struct runner *r)
 
 		if (count < 0 && errno == EINTR)
 			continue;
+		if (count < 0 && (errno == ENOMEM || errno == ENOBUFS)) {
+			system_stand_by(r, strerror(errno));
+			continue;
+		}
 		if (count < 0 && errno != EAGAIN)
 			buffer_clear(&c->out); /* it does not read any more */
 		if (count <= 0)
