@@ -28,7 +28,7 @@ from sweep_log import AGGREGATOR, scene_of
 
 ALLOC_FAULT = os.path.abspath(os.environ["NOWCAST_TEST_ALLOC_FAULT"])
 # target: (points of calls, of allocations)
-POINTS = {"manager": (330, 110), "message_broker": (90, 50), "runner": (240, 100), "scheduler": (50, 30),
+POINTS = {"manager": (330, 110), "message_broker": (90, 50), "runner": (240, 160), "scheduler": (50, 30),
           "supervisor": (80, 40), AGGREGATOR: (120, 40)}
 LONG_FACTOR = 10
 RUNNERS = {"asker:1": "4", "crashing:1": "7", "failing:1": "2", "member_a:1": "10"}
@@ -285,9 +285,9 @@ class ErrorSweep(sweep_base.Sweep):
         if allocations == 0:
             self.too_little(f"{head}: no allocation was seen")
             return []
-        step = allocations / count
-        return [f"{head}/alloc:{int((number + self.rng.random()) * step) + 1}{'+' if number % 4 == 3 else ''}"
-                for number in range(count)]
+        # The first of them are those of the configuration, which all daemons read: half of the points are behind 70 %.
+        return [f"{head}/alloc:{int(allocations * ((number + self.rng.random()) / count) ** 0.5) + 1}"
+                f"{'+' if number % 4 == 3 else ''}" for number in range(count)]
 
     def sweep(self, target, sizes):
         began = time.monotonic()

@@ -383,6 +383,55 @@ class TheEnd(Contract):
         self.assertEqual(report["output"][-2:], ["30", "\\x1b[1m\\xffbold"])
 
 
+class Printed(Contract):
+    """What a worker prints goes into the log, line by line."""
+
+    def logged(self, body):
+        """[(level, logger, text)] of the lines that the worker made."""
+        self.assertEqual(self.run_worker(body), 0)
+        lines = re.findall(r"^\S+ \S+ ([A-Z]+) \[([^\]]*)\] (.*)$", self.log(), re.MULTILINE)
+        begin = next(index for index, line in enumerate(lines) if "writing log" in line[2])
+        return [line for line in lines[begin + 1:] if line[0] != "DEBUG" and "message broker" not in line[2]]
+
+    def test_lines_of_a_log_keep_their_level_and_logger(self):
+        self.write("lines", """\
+2026-11-24 04:00:00,123 INFO [plots] with a comma
+2026-11-24 04:00:00.123 WARNING [plots] with a point
+2026-11-24 04:00:00 ERROR [plots.deep] without milliseconds
+2026-11-24 04:00:00,123 CRITICAL [plots]
+2026-11-24 04:00:00,123 NOLEVEL [plots] of no level
+2026-11-24 04:00:00,123 VERY INFO [plots] of two words
+2026-11-24 04:00:00,123 INFO [] without a logger
+2026-11-24 04:00:00,123 INFO [plots without an end
+2026-11-24 04:00:00,123 INFO plots without a beginning
+2026-11-24 04:00:00,12 INFO [plots] of two digits
+2026-11-24 04:00:00,123INFO [plots] without a blank
+2026-11-2x 04:00:00,123 INFO [plots] at no date
+2026-11-24
+""")
+        lines = self.logged("cat lines\n")
+        self.assertEqual(lines[:3], [("INFO", "plots", "with a comma"), ("WARNING", "plots", "with a point"),
+                                     ("ERROR", "plots.deep", "without milliseconds")])
+        self.assertEqual(lines[3:], [("INFO", "make_plots", text) for text in self.read("lines").splitlines()[3:]])
+
+    def test_what_a_terminal_would_not_show_is_not_shown(self):
+        lines = self.logged(r"""printf 'half a\rwhole\n10%%\r20%%\r\r\n\n'
+printf 'a\tb\033[1mc\177d\303\244e\303f\n'
+printf 'without an end'
+""")
+        self.assertEqual([line[2] for line in lines],
+                         ["whole", "20%", "a\tb\\x1b[1mc\\x7fd\u00e4e\\xc3f", "without an end"])
+
+    def test_long_lines_are_cut_between_characters(self):
+        most = 64 << 10
+        lines = self.logged(f"{sys.executable} -c \"print('x' * {most - 1} + chr(228) * 3 + 'y'); print('z' * {most})\"\n")
+        self.assertEqual([line[2] for line in lines], ["x" * (most - 1), "\u00e4\u00e4\u00e4y", "z" * most])
+
+    def test_long_lines_are_cut_in_the_report(self):
+        self.assertEqual(self.run_worker(f"{sys.executable} -c \"print('x' * 1999 + chr(228) * 3)\"; exit 3\n"), 3)
+        self.assertEqual(self.assert_final("failure")["output"], ["x" * 1999])
+
+
 class Descriptor3(Contract):
     def test_the_last_success_type_and_its_payload_are_sent(self):
         status = self.run_worker(
