@@ -383,6 +383,49 @@ class TheEnd(Contract):
         self.assertEqual(report["output"][-2:], ["30", "\\x1b[1m\\xffbold"])
 
 
+class CommandLine(Contract):
+    """What is the runner's, and what is the worker's own."""
+
+    def test_all_but_the_configuration_and_debug_is_the_workers(self):
+        self.write("worker.sh", "shift; echo \"got $*\"\n")
+        for arguments, got in (((), ""), (("a", "--b=c"), "a --b=c"), (("--", "--debug", "-h"), "-- --debug -h")):
+            self.assertEqual(self.end(self.start(*arguments)), 0)
+            self.assertEqual(re.findall(r" INFO \[make_plots\] got ?(.*)$", self.log(), re.MULTILINE)[-1], got)
+            self.assertEqual(len(self.broker.types()), 1)
+            self.broker.received.clear()
+        self.assertEqual(self.end(self.start("x", "--debug")), 0)
+        self.assertEqual(self.broker.types(), [])
+
+    def test_the_help_of_a_program_is_its_own(self):
+        self.write("worker.sh", "echo \"usage: $0 $*\"; exit 5\n")
+        for option in ("-h", "--help"):
+            self.assertEqual(self.end(self.start(option)), 5)
+            self.assertEqual(self.out, f"usage: worker.sh {self.path('nowcast.yaml')} {option}\n")
+        self.assertEqual(self.broker.received, [])
+        self.configure({"command": ["./no-such-program"]})
+        self.assertEqual(self.end(self.start("--help")), 1)
+        self.assertIn("nowcast make_plots: cannot run ./no-such-program: No such file or directory", self.err)
+
+    def test_an_argument_that_is_not_utf_8_is_refused_with_words(self):
+        done = subprocess.run([NOWCAST.encode(), b"make_plots", self.path("nowcast.yaml").encode(), b"ok", b"\xff"],
+                              capture_output=True, check=False, timeout=DEADLINE_S)
+        self.assertEqual((done.returncode, done.stderr), (2, b"nowcast make_plots: argument 2 is not UTF-8\n"))
+        self.assertEqual(self.broker.received, [])
+
+    def test_a_hangup_ends_what_was_started_by_hand_only(self):
+        self.write("worker.sh", "trap '' HUP; echo begun >begun; sleep 1001 & wait\n")
+        for by_hand in (True, False):
+            process = self.start() if by_hand else self.start_launch(LAUNCH)
+            self.addCleanup(process.kill)
+            wait_for(lambda: os.path.exists(self.path("begun")), "the worker has begun")
+            process.send_signal(signal.SIGHUP)
+            if not by_hand:
+                process.send_signal(signal.SIGTERM)
+            self.assertEqual(self.end(process), 128 + (signal.SIGHUP if by_hand else signal.SIGTERM))
+            self.assertIn("SIGHUP" if by_hand else "SIGTERM", self.assert_final("crash")["reason"])
+            os.unlink(self.path("begun"))
+
+
 class Printed(Contract):
     """What a worker prints goes into the log, line by line."""
 
