@@ -283,7 +283,9 @@ static bool read_some(struct runner *r)
 		c->in.failed = false;
 		system_stand_by(r, "out of memory");
 	}
-	count = sys_read(c->fd, c->in.data + c->in.len, READ_SIZE);
+	while ((count = sys_read(c->fd, c->in.data + c->in.len, READ_SIZE)) < 0 &&
+		(errno == ENOMEM || errno == ENOBUFS))
+		system_stand_by(r, strerror(errno));
 	if (count < 0 && errno == EAGAIN)
 		return false;
 	if (count <= 0) { /* ECONNRESET: it went without having read all answers */
