@@ -190,14 +190,15 @@ class LogStress(unittest.TestCase):
             part = (time.monotonic() - begin) / writing_s
             if rotations < ROTATIONS * part * 1.2 and self.rotate():
                 rotations += 1
-                self.read_old_files()
+                if FACTOR > 1:
+                    self.read_old_files()  # else there is room for all of them
             if kills < KILLS * part * 1.2:
                 aggregator[0].kill()
                 aggregator[0].wait()
                 kills += 1
                 time.sleep(dice.random() * 0.1)  # how long it is away
                 aggregator[0] = self.start_aggregator()
-            if has_disk and full_times < FULL_TIMES and part > (full_times + 0.4) / FULL_TIMES:
+            if has_disk and full_times < FULL_TIMES and part > (full_times + 0.15) / FULL_TIMES:
                 full_s += self.fill_disk(made, aggregator)
                 full_times += 1
             time.sleep(dice.random() * 0.05)
