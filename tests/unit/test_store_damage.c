@@ -282,6 +282,24 @@ static void a_copy_waits_while_the_database_is_busy(void **state)
 	store_copy_end(copy);
 }
 
+static void a_copy_that_was_removed_meanwhile_is_no_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct store_copy *copy = NULL;
+	char path[200];
+	bool done = true;
+
+	path_in(f, "other.db", path);
+	assert_int_equal(store_copy_begin(f->store, path, &copy, &f->error), NC_OK);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_copy_step(copy, 1000, &done, &f->error), NC_ERR_SYSTEM);
+	assert_false(done);
+	store_copy_end(copy);
+	/* One that is there already is not touched. */
+	assert_int_equal(symlink("nowhere", path), 0);
+	assert_int_equal(store_copy_begin(f->store, path, &copy, &f->error), NC_ERR_SYSTEM);
+}
+
 static void open_fails(struct fixture *f, enum nc_err err, const char *words)
 {
 	struct store *store = NULL;
@@ -325,6 +343,7 @@ int main(void)
 		TEST(a_sync_that_failed_ends_the_process),
 		TEST(r22_a_file_that_is_no_state_is_no_copy),
 		TEST(a_copy_waits_while_the_database_is_busy),
+		TEST(a_copy_that_was_removed_meanwhile_is_no_copy),
 		TEST(r22_a_state_whose_files_are_strange_is_not_opened),
 	};
 

@@ -609,6 +609,30 @@ static void r20_what_cannot_be_opened_now_can_be_later(void **state)
 	}
 }
 
+static void r20_what_cannot_be_opened_in_memory_is_not_there(void **state)
+{
+	struct error error = { 0 };
+
+	(void)state;
+	for (enum fault fault = FAULT_SQLITE; fault <= FAULT_MEMORY; fault++) {
+		enum nc_err err = NC_ERR_SYSTEM;
+		bool has_failed = true;
+
+		for (unsigned nth = 1; has_failed;
+			nth = fault == FAULT_MEMORY ? next_after(nth) : nth + 1) {
+			struct store *store = NULL;
+
+			fail_at(fault, nth);
+			err = store_open(NULL, &store, &error);
+			has_failed = has_failed_of(fault);
+			assert_true((err == NC_OK) == (store != NULL));
+			assert_true(err == NC_OK || has_failed);
+			store_close(store);
+		}
+		assert_int_equal(err, NC_OK);
+	}
+}
+
 /* The first time: tables and a name are made, by halves too. */
 static void r22_what_was_made_by_halves_is_made_the_next_time(void **state)
 {
@@ -650,6 +674,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			r20_what_is_old_goes_together_or_not_at_all, begin, end),
 		cmocka_unit_test_setup_teardown(a_copy_that_fails_is_no_copy, begin, end),
+		cmocka_unit_test_setup_teardown(
+			r20_what_cannot_be_opened_in_memory_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_what_cannot_be_opened_now_can_be_later, begin, end),
 		cmocka_unit_test_setup_teardown(
