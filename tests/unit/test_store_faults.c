@@ -580,6 +580,23 @@ static void a_copy_that_fails_is_no_copy(void **state)
 	}
 }
 
+static void a_look_at_a_copy_without_memory_says_so(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = { 0 };
+	enum nc_err err;
+
+	assert_int_equal(copy(f, &error), NC_OK);
+	for (long nth = 1; FAILING_MALLOC && nth < 40; nth++) {
+		memory_fail_at(nth);
+		err = store_check_file(f->copy, &error);
+		assert_true(memory_has_failed());
+		assert_true(err == NC_OK || err == NC_ERR_NOMEM);
+		assert_true(nth > 1 || err == NC_ERR_NOMEM);
+	}
+	assert_int_equal(store_check_file(f->copy, &error), NC_OK);
+}
+
 static void r20_what_cannot_be_opened_now_can_be_later(void **state)
 {
 	struct fixture *f = *state;
@@ -674,6 +691,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			r20_what_is_old_goes_together_or_not_at_all, begin, end),
 		cmocka_unit_test_setup_teardown(a_copy_that_fails_is_no_copy, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_look_at_a_copy_without_memory_says_so, begin, end),
 		cmocka_unit_test_setup_teardown(
 			r20_what_cannot_be_opened_in_memory_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(
