@@ -12,9 +12,9 @@
 #include "core/decide/brain.h"
 #include "core/system/log.h"
 #include "failing_malloc.h"
+#include "run_brain.h"
 #include "uncounted_sqlite.h"
 
-#define NOON INT64_C(1795608000000000000) /* 2026-11-24, somewhere in the day everywhere */
 #define ID_1 "019abc00-0000-7000-8000-000000000001"
 
 static struct config_type sleep_types[] = {
@@ -32,54 +32,14 @@ static struct config_worker workers[] = {
 };
 static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
 
-struct fixture {
-	struct rules *rules;
-	struct store *store;
-	struct brain *brain;
-	struct transaction t;
-};
-
 static int begin(void **state)
 {
 	static const char rules[] = "sleep:\n  - on: success\n    launch: awaken --now\n"
 				    "  - on: crash\n    launch: awaken <launch[reason]>\n"
 				    "awaken:\n  - on: success\n    launch: <payload[next]>\n"
 				    "  - on: crash\n    launch: [awaken, sleep]\n";
-	struct fixture *f = calloc(1, sizeof(*f));
 
-	*state = f;
-	return rules_read("r.yaml", rules, strlen(rules), &config, &f->rules, NULL, NULL) !=
-		       NC_OK ||
-	       store_open(NULL, &f->store, NULL) != NC_OK ||
-	       brain_create(&config, f->rules, f->store, "boot", &f->brain, NULL) != NC_OK;
-}
-
-static int end(void **state)
-{
-	struct fixture *f = *state;
-
-	transaction_finish(&f->t);
-	brain_destroy(f->brain);
-	store_close(f->store);
-	rules_destroy(f->rules);
-	free(f);
-	return 0;
-}
-
-/* Give it a message; the type of its reply. */
-static const char *tell(struct fixture *f, const char *text)
-{
-	transaction_finish(&f->t);
-	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
-	return f->t.reply.type;
-}
-
-static bool noted(const struct fixture *f, int level, const char *part)
-{
-	for (size_t i = 0; i < f->t.notes_count; i++)
-		if (f->t.notes[i].level == level && strstr(f->t.notes[i].text, part) != NULL)
-			return true;
-	return false;
+	return begin_with(state, &config, rules);
 }
 
 static void success_is_kept_and_launches(void **state)

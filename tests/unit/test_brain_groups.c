@@ -11,8 +11,8 @@
 
 #include "core/decide/brain_internal.h"
 #include "core/system/log.h"
+#include "run_brain.h"
 
-#define NOON INT64_C(1795608000000000000)
 #define HOUR (INT64_C(3600) * 1000000000)
 
 static struct config_type types[] = {
@@ -31,32 +31,9 @@ static struct config_worker workers[] = { WORKER("opens"), WORKER("other"), WORK
 	WORKER("b"), WORKER("c"), WORKER("next") };
 static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
 
-struct fixture {
-	struct rules *rules;
-	struct store *store;
-	struct brain *brain;
-	struct transaction t;
-	char launched[200];
-};
-
 static int begin(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	*state = f;
-	return store_open(NULL, &f->store, NULL) != NC_OK;
-}
-
-static int end(void **state)
-{
-	struct fixture *f = *state;
-
-	transaction_finish(&f->t);
-	brain_destroy(f->brain);
-	store_close(f->store);
-	rules_destroy(f->rules);
-	free(f);
-	return 0;
+	return begin_with(state, &config, NULL);
 }
 
 static void use_rules(struct fixture *f, const char *text)
@@ -76,36 +53,24 @@ static void use_rules(struct fixture *f, const char *text)
 /* `next a, next b`: what the last transaction launches. */
 static const char *launched(struct fixture *f)
 {
-	size_t len = 0;
-
-	f->launched[0] = '\0';
+	buffer_clear(&f->shown);
 	for (size_t i = 0; i < f->t.launches_count; i++) {
-		len += (size_t)snprintf(f->launched + len, sizeof(f->launched) - len, "%s%s",
-			i > 0 ? ", " : "", f->t.launches[i].worker);
+		buffer_printf(&f->shown, "%s%s", i > 0 ? ", " : "", f->t.launches[i].worker);
 		for (size_t k = 0; k < f->t.launches[i].arguments_count; k++)
-			len += (size_t)snprintf(f->launched + len, sizeof(f->launched) - len, " %s",
-				f->t.launches[i].arguments[k]);
+			buffer_printf(&f->shown, " %s", f->t.launches[i].arguments[k]);
 	}
-	return f->launched;
+	assert_false(f->shown.failed);
+	return f->shown.data;
 }
 
-static const char *tell(struct fixture *f, const char *worker, const char *type)
+/* What is launched when this worker says so. */
+static const char *after(struct fixture *f, const char *worker, const char *type)
 {
 	char text[200];
 
-	transaction_finish(&f->t);
 	(void)snprintf(text, sizeof(text), "{source: %s, type: %s, payload: null}", worker, type);
-	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
-	assert_string_equal(f->t.reply.type, "ack");
+	assert_string_equal(tell(f, text), "ack");
 	return launched(f);
-}
-
-static bool noted(const struct fixture *f, int level, const char *part)
-{
-	for (size_t i = 0; i < f->t.notes_count; i++)
-		if (f->t.notes[i].level == level && strstr(f->t.notes[i].text, part) != NULL)
-			return true;
-	return false;
 }
 
 static size_t open_groups(struct fixture *f)
@@ -129,14 +94,14 @@ static void launches_are_held_in_order_and_released_together(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, launch: [a, b], hold until all have ended: [a, b]}]\n" AFTER_ABC);
-	assert_string_equal(tell(f, "opens", "success"), "a, b");
-	assert_string_equal(tell(f, "b", "success"), "");
-	assert_string_equal(tell(f, "b", "failure"), ""); /* ended already, and still held */
-	assert_string_equal(tell(f, "c", "success"), "next c");
-	assert_string_equal(tell(f, "a", "failure"), "next b, next b, next a");
+	assert_string_equal(after(f, "opens", "success"), "a, b");
+	assert_string_equal(after(f, "b", "success"), "");
+	assert_string_equal(after(f, "b", "failure"), ""); /* ended already, and still held */
+	assert_string_equal(after(f, "c", "success"), "next c");
+	assert_string_equal(after(f, "a", "failure"), "next b, next b, next a");
 	assert_true(noted(f, LEVEL_INFO, "all have ended"));
 	assert_int_equal(open_groups(f), 0);
-	assert_string_equal(tell(f, "b", "success"), "next b");
+	assert_string_equal(after(f, "b", "success"), "next b");
 }
 
 static void a_word_on_the_way_is_no_end(void **state)
@@ -145,9 +110,9 @@ static void a_word_on_the_way_is_no_end(void **state)
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n"
 		     "a: [{on: half way, launch: next a}, {on: success, launch: next b}]\n");
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "a", "half way"), "");
-	assert_string_equal(tell(f, "a", "success"), "next a, next b");
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "a", "half way"), "");
+	assert_string_equal(after(f, "a", "success"), "next a, next b");
 }
 
 static void a_member_with_a_pattern_ends_with_what_matches_it_or_a_crash(void **state)
@@ -156,13 +121,13 @@ static void a_member_with_a_pattern_ends_with_what_matches_it_or_a_crash(void **
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a success 12]}]\n"
 		     "a: [{on: [success 06, success 12, crash], launch: next a}]\n");
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "a", "success 06"), "next a"); /* no message of the member */
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "a", "success 06"), "next a"); /* no message of the member */
 	assert_int_equal(open_groups(f), 1);
-	assert_string_equal(tell(f, "a", "success 12"), "next a");
+	assert_string_equal(after(f, "a", "success 12"), "next a");
 	assert_int_equal(open_groups(f), 0);
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "a", "crash"), "next a");
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "a", "crash"), "next a");
 	assert_int_equal(open_groups(f), 0);
 }
 
@@ -172,14 +137,14 @@ static void what_belongs_to_several_groups_waits_for_the_last(void **state)
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
 		     "other: [{on: success, hold until all have ended: [a, c]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "other", "success");
+	after(f, "opens", "success");
+	after(f, "other", "success");
 	assert_int_equal(open_groups(f), 2);
-	assert_string_equal(tell(f, "a", "success"), "");
+	assert_string_equal(after(f, "a", "success"), "");
 	assert_string_equal(
-		tell(f, "b", "success"), "next b"); /* the first group holds it no more */
+		after(f, "b", "success"), "next b"); /* the first group holds it no more */
 	assert_int_equal(open_groups(f), 1);
-	assert_string_equal(tell(f, "c", "success"), "next a, next c");
+	assert_string_equal(after(f, "c", "success"), "next a, next c");
 	assert_int_equal(open_groups(f), 0);
 }
 
@@ -190,9 +155,9 @@ static void an_end_counts_also_when_its_rule_fails(void **state)
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
 		     "a: [{on: success, launch: \"next <payload[x]>\"}]\n"
 		     "b: [{on: success, launch: next b}]\n");
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "b", "success"), "");
-	assert_string_equal(tell(f, "a", "success"), "next b");
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "b", "success"), "");
+	assert_string_equal(after(f, "a", "success"), "next b");
 	assert_true(noted(f, LEVEL_CRITICAL, "the rules failed"));
 }
 
@@ -202,7 +167,7 @@ static void a_rule_that_fails_declares_no_group(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, hold until all have ended: [a], launch: \"next <payload[x]>\"}]\n");
-	tell(f, "opens", "success");
+	after(f, "opens", "success");
 	assert_int_equal(open_groups(f), 0);
 }
 
@@ -212,10 +177,10 @@ static void a_failure_drops_what_is_held_when_the_rule_says_so(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, hold until all have ended: [a, b], if one fails: drop}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "a", "success"), "");
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "a", "success"), "");
 	/* What the failure itself leads to is not held: the group is closed. */
-	assert_string_equal(tell(f, "b", "failure"), "next b");
+	assert_string_equal(after(f, "b", "failure"), "next b");
 	assert_true(noted(f, LEVEL_CRITICAL, "1 launch was dropped: next a"));
 	assert_int_equal(open_groups(f), 0);
 }
@@ -226,10 +191,10 @@ static void the_same_rule_declaring_it_anew_replaces_it(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, launch: c, hold until all have ended: [a, b, opens]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "a", "success");
+	after(f, "opens", "success");
+	after(f, "a", "success");
 	/* The one that is replaced does not hold what the new message leads to. */
-	assert_string_equal(tell(f, "opens", "success"), "c");
+	assert_string_equal(after(f, "opens", "success"), "c");
 	assert_true(noted(f, LEVEL_CRITICAL, "declared it anew; 1 launch was dropped: next a"));
 	assert_int_equal(open_groups(f), 1);
 }
@@ -247,7 +212,7 @@ static void clearing_the_checklist_closes_no_group(void **state)
 	with_clear[1].types_count = 1;
 	clearing.workers = with_clear;
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
+	after(f, "opens", "success");
 	brain_configure(f->brain, &clearing, f->rules);
 	transaction_finish(&f->t);
 	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
@@ -265,8 +230,8 @@ static void a_group_is_given_up_when_its_time_is_over(void **state)
 		"other: [{on: success, hold until all have ended: [a, c], when given up: release}]\n" AFTER_ABC);
 	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
 	assert_true(deadline == INT64_MAX);
-	tell(f, "opens", "success");
-	tell(f, "b", "success");
+	after(f, "opens", "success");
+	after(f, "b", "success");
 	assert_int_equal(brain_next_deadline(f->brain, &deadline, NULL), NC_OK);
 	assert_true(deadline == NOON + 4 * HOUR);
 	transaction_finish(&f->t);
@@ -276,8 +241,8 @@ static void a_group_is_given_up_when_its_time_is_over(void **state)
 	assert_int_equal(brain_time_passed(f->brain, NOON + 4 * HOUR, &f->t, NULL), NC_OK);
 	assert_string_equal(launched(f), "");
 	assert_true(noted(f, LEVEL_CRITICAL, "its time is over; 1 launch was dropped: next b"));
-	tell(f, "other", "success");
-	tell(f, "c", "success");
+	after(f, "other", "success");
+	after(f, "c", "success");
 	transaction_finish(&f->t);
 	assert_int_equal(brain_time_passed(f->brain, NOON + 24 * HOUR, &f->t, NULL), NC_OK);
 	assert_string_equal(launched(f), "next c");
@@ -289,8 +254,8 @@ static void an_operator_ends_one_by_number_or_rule(void **state)
 	struct fixture *f = *state;
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "a", "success");
+	after(f, "opens", "success");
+	after(f, "a", "success");
 	transaction_finish(&f->t);
 	assert_int_equal(
 		brain_end_group(f->brain, "opens#9", true, NOON, &f->t, NULL), NC_ERR_NOT_FOUND);
@@ -305,13 +270,13 @@ static void what_is_held_by_another_group_too_goes_on_waiting(void **state)
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
 		     "other: [{on: success, hold until all have ended: [a, c]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "other", "success");
-	tell(f, "a", "success");
+	after(f, "opens", "success");
+	after(f, "other", "success");
+	after(f, "a", "success");
 	transaction_finish(&f->t);
 	assert_int_equal(brain_end_group(f->brain, "1", true, NOON, &f->t, NULL), NC_OK);
 	assert_string_equal(launched(f), "");
-	assert_string_equal(tell(f, "c", "success"), "next a, next c");
+	assert_string_equal(after(f, "c", "success"), "next a, next c");
 }
 
 static void programs_end_a_member_when_they_have_decided(void **state)
@@ -323,10 +288,10 @@ static void programs_end_a_member_when_they_have_decided(void **state)
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
 		     "a: [{on: success, decide with: [./p]}]\n"
 		     "b: [{on: success, launch: next b}]\n");
-	tell(f, "opens", "success");
-	tell(f, "a", "success");
+	after(f, "opens", "success");
+	after(f, "a", "success");
 	assert_true(f->t.programs_added);
-	assert_string_equal(tell(f, "b", "success"), "");
+	assert_string_equal(after(f, "b", "success"), "");
 	assert_int_equal(open_groups(f), 1);
 	assert_int_equal(store_next_program(f->store, 0, &program, NULL), NC_OK);
 	transaction_finish(&f->t);
@@ -347,9 +312,9 @@ static void what_is_skipped_or_lost_has_ended_too(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, hold until all have ended: [a, b success 12]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	assert_string_equal(tell(f, "a", "skipped"), "");
-	assert_string_equal(tell(f, "b", "lost"), "next a, next b");
+	after(f, "opens", "success");
+	assert_string_equal(after(f, "a", "skipped"), "");
+	assert_string_equal(after(f, "b", "lost"), "next a, next b");
 	assert_int_equal(open_groups(f), 0);
 }
 
@@ -360,9 +325,9 @@ static void all_that_is_dropped_is_named(void **state)
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b, c]}]\n"
 		     "a: [{on: success, launch: next x, on host: elsewhere}]\n"
 		     "b: [{on: success, launch: [next, 'other \"two words\"']}]\n");
-	tell(f, "opens", "success");
-	tell(f, "a", "success");
-	tell(f, "b", "success");
+	after(f, "opens", "success");
+	after(f, "a", "success");
+	after(f, "b", "success");
 	transaction_finish(&f->t);
 	assert_int_equal(brain_end_group(f->brain, "opens#1", false, NOON, &f->t, NULL), NC_OK);
 	assert_true(noted(f, LEVEL_CRITICAL,
@@ -375,7 +340,7 @@ static void a_group_without_launches_is_dropped_without_a_list(void **state)
 	struct fixture *f = *state;
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a]}]\n");
-	tell(f, "opens", "success");
+	after(f, "opens", "success");
 	transaction_finish(&f->t);
 	assert_int_equal(brain_end_group(f->brain, "opens#1", false, NOON, &f->t, NULL), NC_OK);
 	assert_string_equal(f->t.notes[0].text,
@@ -389,18 +354,18 @@ static void what_is_held_is_not_launched_when_it_is_no_longer_registered(void **
 
 	use_rules(f, "opens: [{on: success, hold until all have ended: [a, b]}]\n"
 		     "a: [{on: success, launch: [next 1, c 2]}]\n");
-	tell(f, "opens", "success");
-	tell(f, "a", "success");
+	after(f, "opens", "success");
+	after(f, "a", "success");
 	smaller.workers_count--; /* next */
 	brain_configure(f->brain, &smaller, f->rules);
-	assert_string_equal(tell(f, "b", "success"), "c 2");
+	assert_string_equal(after(f, "b", "success"), "c 2");
 	assert_true(noted(
 		f, LEVEL_CRITICAL, "next was held, and is not in the message registry any more"));
 	/* Nor is it kept. */
 	brain_configure(f->brain, &config, f->rules);
-	tell(f, "opens", "success");
-	tell(f, "a", "failure");
-	assert_string_equal(tell(f, "b", "success"), "");
+	after(f, "opens", "success");
+	after(f, "a", "failure");
+	assert_string_equal(after(f, "b", "success"), "");
 }
 
 static void one_of_two_groups_is_replaced_and_the_other_holds(void **state)
@@ -410,14 +375,14 @@ static void one_of_two_groups_is_replaced_and_the_other_holds(void **state)
 	use_rules(f, "opens: [{on: success, launch: c, hold until all have ended: [a, opens]}]\n"
 		     "other: [{on: success, hold until all have ended: [b, opens half way]}, "
 		     "{on: failure, hold until all have ended: [b, opens]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "other", "success");
-	tell(f, "other", "failure");
+	after(f, "opens", "success");
+	after(f, "other", "success");
+	after(f, "other", "failure");
 	/* Its own first group holds it no more; the second does until b has ended, the first of the other's never did. */
-	assert_string_equal(tell(f, "opens", "success"), "");
+	assert_string_equal(after(f, "opens", "success"), "");
 	assert_true(noted(f, LEVEL_INFO, "c is held"));
 	assert_int_equal(open_groups(f), 3);
-	assert_string_equal(tell(f, "b", "success"), "c");
+	assert_string_equal(after(f, "b", "success"), "c");
 }
 
 static const struct value *only_group(const struct value *groups)
@@ -434,8 +399,8 @@ static void a_group_is_shown_with_what_it_waits_for_and_holds(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, hold until all have ended: [a, b, c success <x>]}]\n" AFTER_ABC);
-	tell(f, "opens", "success");
-	tell(f, "b", "success");
+	after(f, "opens", "success");
+	after(f, "b", "success");
 	status = brain_status(f->brain, 0, NULL);
 	group = only_group(value_map_get(status, "groups"));
 	assert_string_equal(value_as_text(value_map_get(group, "rule"), ""), "opens#1");
@@ -467,7 +432,7 @@ static void what_nobody_has_said_of_a_group_is_shown_as_nothing(void **state)
 			value_map_get(only_group(value_map_get(status, "groups")), "why"), "?"),
 		"");
 	value_destroy(status);
-	assert_string_equal(tell(f, "a", "success"), "next, next a");
+	assert_string_equal(after(f, "a", "success"), "next, next a");
 	assert_string_equal(f->t.launches[0].why, "held");
 	value_destroy(held.arguments);
 }
@@ -480,9 +445,9 @@ static void a_launch_that_fails_after_many_others_has_ended_too(void **state)
 
 	use_rules(f,
 		"opens: [{on: success, launch: a, hold until all have ended: [a, b]}]\n" AFTER_ABC);
-	assert_string_equal(tell(f, "opens", "success"), "a");
+	assert_string_equal(after(f, "opens", "success"), "a");
 	(void)snprintf(id, sizeof(id), "%s", f->t.launches[0].id);
-	tell(f, "b", "success");
+	after(f, "b", "success");
 	for (int i = 0; i < FAILED_STARTS_MOST; i++) {
 		transaction_finish(&f->t);
 		assert_int_equal(brain_launch_failed(f->brain, "", "x", NOON, &f->t, NULL), NC_OK);
@@ -507,7 +472,7 @@ static void a_program_gets_the_whole_configuration(void **state)
 	for (int i = 0; i < 2; i++) {
 		if (i > 0)
 			brain_configure(f->brain, &with_tree, f->rules);
-		tell(f, "a", "success");
+		after(f, "a", "success");
 		assert_int_equal(store_next_program(f->store, i, &program, NULL), NC_OK);
 		assert_non_null(strstr(program.input,
 			i > 0 ? "\"config\": {\"run\": \"here\"}" : "\"config\": null"));

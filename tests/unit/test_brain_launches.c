@@ -11,8 +11,8 @@
 
 #include "core/decide/brain_internal.h"
 #include "core/system/log.h"
+#include "run_brain.h"
 
-#define NOON       INT64_C(1795608000000000000)
 #define ID_1       "019abc00-0000-7000-8000-000000000001"
 #define ID_2       "019abc00-0000-7000-8000-000000000002"
 #define ID_3       "019abc00-0000-7000-8000-000000000003"
@@ -37,47 +37,13 @@ static const struct config config = { .workers = workers,
 	.programs = programs,
 	.programs_count = ARRAY_LEN(programs) };
 
-struct fixture {
-	struct rules *rules;
-	struct store *store;
-	struct brain *brain;
-	struct transaction t;
-	struct buffer shown;
-};
-
 static int begin(void **state)
 {
 	static const char rules[] =
 		"sleep: [{on: success, launch: \"<payload[0]> <payload[1]>\"}]\n"
 		"again: [{on: success, launch: gone, decide with: [./p]}]\n";
-	struct fixture *f = calloc(1, sizeof(*f));
 
-	*state = f;
-	buffer_init(&f->shown);
-	return rules_read("r.yaml", rules, strlen(rules), &config, &f->rules, NULL, NULL) !=
-		       NC_OK ||
-	       store_open(NULL, &f->store, NULL) != NC_OK ||
-	       brain_create(&config, f->rules, f->store, "boot", &f->brain, NULL) != NC_OK;
-}
-
-static int end(void **state)
-{
-	struct fixture *f = *state;
-
-	transaction_finish(&f->t);
-	buffer_finish(&f->shown);
-	brain_destroy(f->brain);
-	store_close(f->store);
-	rules_destroy(f->rules);
-	free(f);
-	return 0;
-}
-
-static const char *tell(struct fixture *f, const char *text)
-{
-	transaction_finish(&f->t);
-	assert_int_equal(brain_handle(f->brain, text, strlen(text), NOON, &f->t, NULL), NC_OK);
-	return f->t.reply.type;
+	return begin_with(state, &config, rules);
 }
 
 /* The rules launch `words`, a worker and an argument. How many launches does it lead to, now? */
@@ -125,14 +91,6 @@ static const char *open_launches(struct fixture *f)
 			value_as_text(value_map_get(value_at(running, i), "state"), ""));
 	value_destroy(running);
 	return f->shown.data;
-}
-
-static bool noted(const struct fixture *f, int level, const char *part)
-{
-	for (size_t i = 0; i < f->t.notes_count; i++)
-		if (f->t.notes[i].level == level && strstr(f->t.notes[i].text, part) != NULL)
-			return true;
-	return false;
 }
 
 static size_t copies_told(const struct fixture *f)

@@ -12,8 +12,8 @@
 #include "core/decide/brain.h"
 #include "core/decide/store_internal.h"
 #include "core/system/log.h"
+#include "run_brain.h"
 
-#define NOON       INT64_C(1795608000000000000)
 #define ID_1       "019abc00-0000-7000-8000-000000000001"
 #define TEXT(text) ((char *)(uintptr_t)(text))
 
@@ -25,42 +25,11 @@ static struct config_worker workers[] = { { .name = TEXT("sleep"),
 	.types_count = ARRAY_LEN(types) } };
 static const struct config config = { .workers = workers, .workers_count = ARRAY_LEN(workers) };
 
-struct fixture {
-	struct rules *rules;
-	struct store *store;
-	struct brain *brain;
-	struct transaction t;
-	struct error error;
-};
-
 static int begin(void **state)
 {
 	static const char rules[] = "sleep: [{on: success, hold until all have ended: [sleep]}]\n";
-	struct fixture *f = calloc(1, sizeof(*f));
 
-	*state = f;
-	return rules_read("r.yaml", rules, strlen(rules), &config, &f->rules, NULL, NULL) !=
-		       NC_OK ||
-	       store_open(NULL, &f->store, NULL) != NC_OK ||
-	       brain_create(&config, f->rules, f->store, "boot", &f->brain, NULL) != NC_OK;
-}
-
-static int end(void **state)
-{
-	struct fixture *f = *state;
-
-	transaction_finish(&f->t);
-	brain_destroy(f->brain);
-	store_close(f->store);
-	rules_destroy(f->rules);
-	free(f);
-	return 0;
-}
-
-static enum nc_err tell(struct fixture *f, const char *text)
-{
-	transaction_finish(&f->t);
-	return brain_handle(f->brain, text, strlen(text), NOON, &f->t, &f->error);
+	return begin_with(state, &config, rules);
 }
 
 static enum nc_err change(struct fixture *f, struct value *key, struct value *value)
@@ -120,7 +89,7 @@ static void the_keys_that_are_named_to_a_need_are_not_too_many(void **state)
 	for (int i = 0; i < 31; i++) {
 		(void)snprintf(name, sizeof(name), "k%02d", i);
 		assert_int_equal(change(f, value_text(name), value_int(i)), NC_OK);
-		assert_int_equal(tell(f, "{source: sleep, type: need, payload: x}"), NC_OK);
+		assert_int_equal(handle(f, "{source: sleep, type: need, payload: x}"), NC_OK);
 		words = value_as_text(f->t.reply.payload, "");
 		assert_true((strstr(words, name) != NULL) == (i < 30));
 		assert_true((strstr(words, ", ...") != NULL) == (i >= 30));
@@ -141,12 +110,12 @@ static void the_arguments_of_a_slot_are_texts(void **state)
 			"{source: scheduler, event: due, payload: {worker: sleep, slot: s, arguments: "
 			"%s}}",
 			bad[i]);
-		assert_int_equal(tell(f, text), NC_OK);
+		assert_int_equal(handle(f, text), NC_OK);
 		assert_string_equal(f->t.reply.type, "bad message");
 		assert_int_equal(f->t.launches_count, 0);
 	}
 	assert_int_equal(
-		tell(f, "{source: scheduler, event: due, payload: {worker: sleep, slot: s}}"),
+		handle(f, "{source: scheduler, event: due, payload: {worker: sleep, slot: s}}"),
 		NC_OK);
 	assert_int_equal(f->t.launches_count, 1);
 }
@@ -155,7 +124,8 @@ static void the_version_is_told_to_who_is_no_worker_too(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(tell(f, "{source: message_broker, event: version, payload: null}"), NC_OK);
+	assert_int_equal(
+		handle(f, "{source: message_broker, event: version, payload: null}"), NC_OK);
 	assert_string_equal(f->t.reply.type, "ack");
 	assert_string_equal(
 		value_as_text(value_map_get(f->t.reply.payload, "version"), ""), NOWCAST_VERSION);
@@ -172,10 +142,10 @@ static void r22_a_reply_that_is_none_any_more_is_damage(void **state)
 		"{source: sleep, type: success, payload: {a: 1}, id: " ID_1 "}";
 	struct fixture *f = *state;
 
-	assert_int_equal(tell(f, message), NC_OK);
+	assert_int_equal(handle(f, message), NC_OK);
 	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
 		damage(f, damages[i]);
-		assert_int_equal(tell(f, message), NC_ERR_INVALID);
+		assert_int_equal(handle(f, message), NC_ERR_INVALID);
 		assert_non_null(strstr(f->error.text, "the reply to the message " ID_1));
 		assert_false(store_is_open(f->store));
 	}
@@ -198,9 +168,10 @@ static void r22_damage_is_told_where_it_is_met(void **state)
 		(void)end(state);
 		assert_int_equal(begin(state), 0);
 		f = *state;
-		assert_int_equal(tell(f, "{source: sleep, type: success, payload: {a: 1}}"), NC_OK);
 		assert_int_equal(
-			tell(f, "{source: sleep, event: started, launch: " ID_1 "}"), NC_OK);
+			handle(f, "{source: sleep, type: success, payload: {a: 1}}"), NC_OK);
+		assert_int_equal(
+			handle(f, "{source: sleep, event: started, launch: " ID_1 "}"), NC_OK);
 		damage(f,
 			"INSERT INTO held (worker, arguments, host, at) VALUES ('sleep', '[]', 'h', 1)");
 		damage(f, "INSERT INTO held_by (held_id, group_id) VALUES (1, 1)");
@@ -215,7 +186,7 @@ static void r22_damage_is_told_where_it_is_met(void **state)
 		value_destroy(status);
 		assert_true((brain_checklist(f->brain) == NULL) == !damages[i].shown);
 		if (!damages[i].shown)
-			assert_int_equal(tell(f, "{source: sleep, type: success, payload: 1}"),
+			assert_int_equal(handle(f, "{source: sleep, type: success, payload: 1}"),
 				NC_ERR_INVALID);
 	}
 }
