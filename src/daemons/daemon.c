@@ -339,8 +339,11 @@ int daemon_finish(struct daemon *d)
 void daemon_door_crowded(struct daemon *d, const char *door, int sys_errno)
 {
 	if (sys_errno != 0)
-		log_warning(d->log, "not all are let in at the %s for now: %s", door,
-			strerror(sys_errno));
+		log_warning(d->log,
+			"not all are let in at the %s for now: %s; connections that are idle are "
+			"closed, and those who come have to wait%s",
+			door, strerror(sys_errno),
+			sys_errno == EMFILE ? " (the limit is that of `ulimit -n`)" : "");
 	else
 		log_info(d->log, "all are let in at the %s again", door);
 }
