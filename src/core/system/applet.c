@@ -139,8 +139,9 @@ struct config *applet_load_config(const char *name, const char *file, int *ret_s
 		finding_print(&findings.items[i], &text);
 		buffer_append_char(&text, '\n');
 	}
+	/* Not through the buffer, which may be what there is no memory for. */
 	if (err != NC_OK && text.len == 0)
-		buffer_printf(&text, "nowcast %s: %s\n", name, error.text);
+		(void)fprintf(stderr, "nowcast %s: %s\n", name, error.text);
 	(void)fputs(text.data, stderr);
 	buffer_finish(&text);
 	findings_finish(&findings);

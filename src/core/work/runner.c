@@ -328,10 +328,11 @@ static int show_program_help(struct runner *r)
 	return EXIT_FAILED;
 }
 
+/* Without memory it is neither the command nor the configuration that is wrong: the manager tries again. */
 static int fail(const struct runner *r, const struct error *error, int status)
 {
 	(void)fprintf(stderr, "nowcast %s: %s\n", r->name, error->text);
-	return status;
+	return error->code == NC_ERR_NOMEM ? EXIT_FAILED : status;
 }
 
 /* What has to be there before the log is. EXIT_DONE: go on. */

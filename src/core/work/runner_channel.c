@@ -147,12 +147,27 @@ static void question_answered(struct runner *r, enum nc_err err, const struct me
 	update(r);
 }
 
+static enum nc_err send_question(
+	struct runner *r, const struct contract_line *line, struct error *error)
+{
+	bool need = line->kind == CONTRACT_NEED;
+	struct value *key = need ? value_text(line->text) : NULL;
+	enum nc_err err;
+
+	if (need && key == NULL)
+		return error_nomem(error);
+	err = system_send(r, need ? OUTGOING_NEED : OUTGOING_TELL, need ? "need" : line->text,
+		need ? key : line->payload, NULL, system_patience_ms(r),
+		r->channel.worker_gone ? told : question_answered, error);
+	value_destroy(key);
+	return err;
+}
+
 static void ask(struct runner *r, const struct contract_line *line)
 {
 	struct runner_channel *c = &r->channel;
 	bool need = line->kind == CONTRACT_NEED;
 	const char *type = need ? "need" : line->text;
-	struct value *key = need ? value_text(line->text) : NULL;
 	struct buffer why;
 	struct error error = { 0 };
 	enum nc_err err;
@@ -172,9 +187,8 @@ static void ask(struct runner *r, const struct contract_line *line)
 	} else if (!need || !c->worker_gone) {
 		c->need = need;
 		c->question = !c->worker_gone;
-		err = system_send(r, need ? OUTGOING_NEED : OUTGOING_TELL, type,
-			need ? key : line->payload, NULL, system_patience_ms(r),
-			c->worker_gone ? told : question_answered, &error);
+		while ((err = send_question(r, line, &error)) == NC_ERR_NOMEM)
+			system_stand_by(r, error.text);
 		if (err != NC_OK) {
 			c->question = false;
 			log_error(r->log, "cannot send (%s): %s", type, error.text);
@@ -182,7 +196,6 @@ static void ask(struct runner *r, const struct contract_line *line)
 		}
 	}
 	buffer_finish(&why);
-	value_destroy(key);
 }
 
 /* --- lines --- */
@@ -210,10 +223,13 @@ static void take_line(struct runner *r, const char *text, size_t len)
 	struct log_record record = { .logger = r->name };
 	struct contract_line line = { 0 };
 	struct error error;
+	enum nc_err err;
 
 	if (strspn(text, " \t\r\n") >= len)
 		return;
-	if (contract_read(text, len, &line, &error) != NC_OK) {
+	while ((err = contract_read(text, len, &line, &error)) == NC_ERR_NOMEM)
+		system_stand_by(r, error.text);
+	if (err != NC_OK) {
 		bad_line(r, text, len, error.text);
 		return;
 	}
