@@ -420,6 +420,39 @@ static void a_full_device_is_survived_and_the_loss_counted(void **state)
 		"INFO 4\n");
 }
 
+static int sync_errno; /* 0: it works */
+
+int __wrap_sys_fdatasync(int fd);
+int __wrap_sys_fdatasync(int fd)
+{
+	(void)fd;
+	errno = sync_errno;
+	return sync_errno != 0 ? -1 : 0;
+}
+
+static void r15_a_sync_that_fails_is_told_once_each_time(void **state)
+{
+	static const char told[] =
+		"ERROR log lines here may not outlive a power failure: Input/output error\n";
+	struct fixture *f = *state;
+	char expected[400];
+
+	set_section(f, SECTION("%(levelname)s %(message)s"));
+	open_log(f, LOG_MODE_NORMAL);
+	sync_errno = EIO;
+	record(f, "manager", LEVEL_INFO, "1"); /* is not synced */
+	record(f, "manager", LEVEL_ERROR, "2");
+	record(f, "manager", LEVEL_ERROR, "3");
+	sync_errno = 0;
+	record(f, "manager", LEVEL_ERROR, "4");
+	sync_errno = EIO;
+	record(f, "manager", LEVEL_ERROR, "5");
+	sync_errno = 0;
+	(void)snprintf(expected, sizeof(expected),
+		"INFO 1\nERROR 2\n%sERROR 3\nERROR 4\nERROR 5\n%s", told, told);
+	assert_string_equal(content(f, "log"), expected);
+}
+
 static void what_follows_a_torn_line_stands_on_a_line_of_its_own(void **state)
 {
 	struct fixture *f = *state;
@@ -1150,6 +1183,7 @@ int main(void)
 		WITH_FILES(a_file_that_was_renamed_or_removed_is_made_anew),
 		WITH_FILES(a_file_that_cannot_be_made_anew_is_written_on),
 		WITH_FILES(a_full_device_is_survived_and_the_loss_counted),
+		WITH_FILES(r15_a_sync_that_fails_is_told_once_each_time),
 		WITH_FILES(what_follows_a_torn_line_stands_on_a_line_of_its_own),
 		WITH_FILES(a_file_that_cannot_be_opened_is_named_with_its_place),
 		WITH_FILES(every_problem_of_the_section_is_found_with_its_place),
